@@ -7,6 +7,9 @@
 //!
 //! [`balance`] chooses a backend and [`route`] a pool, for every plane alike.
 
+pub mod engine;
+pub mod health;
 pub mod name;
+pub mod plan;
 pub mod spec;
 pub mod time;

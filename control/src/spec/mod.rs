@@ -20,7 +20,7 @@ pub use self::{
     http::{HttpSpec, RouteSpec},
     pool::{BackendSpec, Balance, HashKey, PoolSpec},
     service::{Forward, Listen, Scheme, ServiceKind, ServiceSpec},
-    value::{Bytes, Secret, Share},
+    value::{Bytes, Secret, Share, format_duration},
 };
 use crate::name::Name;
 

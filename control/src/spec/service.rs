@@ -58,7 +58,7 @@ pub enum ServiceKind {
     /// UDP carried in user space.
     Udp(UdpSpec),
     /// HTTP understood in user space.
-    Http(HttpSpec),
+    Http(Box<HttpSpec>),
 }
 
 /// How a layer-4 service reaches its backend.

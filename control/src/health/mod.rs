@@ -1,0 +1,45 @@
+//! Who is alive: the health of each backend, from probes, agents, traffic and operators.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::name::BackendKey;
+
+/// A backend's state, as operators see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It takes work.
+    Up,
+    /// Checks, traffic or its agent say that it cannot.
+    Down,
+    /// No new work; what goes on may finish.
+    Draining,
+    /// An operator or the config took it out.
+    Disabled,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Draining => "draining",
+            Self::Disabled => "disabled",
+        })
+    }
+}
+
+/// A change of a backend's state, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Transition {
+    /// The backend.
+    pub backend: BackendKey,
+    /// What it was.
+    pub from: State,
+    /// What it is.
+    pub to: State,
+    /// Why, for people: `3 failures in a row: connection refused`.
+    pub why: String,
+}

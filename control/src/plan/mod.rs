@@ -1,0 +1,96 @@
+//! What every plane shall be: the one output of `plan(spec, health, role)`.
+//!
+//! A plan is immutable and made of shared parts. A part that a change did not touch is the very same `Arc` in
+//! the next plan, so a plane finds what to do by comparing pointers, and what did not change is not disturbed.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use serde::Serialize;
+
+use crate::{
+    name::{BackendKey, Name},
+    spec::{PoolSpec, ProxySpec, ServiceSpec},
+    time::Instant,
+};
+
+/// What every plane shall be.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Grows by one with each plan of a run.
+    pub generation: u64,
+    /// The user-space plane as a whole.
+    pub proxy: Arc<ProxySpec>,
+    /// Services by name.
+    pub services: BTreeMap<Name, Arc<ServicePlan>>,
+    /// Pools by name.
+    pub pools: BTreeMap<Name, Arc<PoolPlan>>,
+}
+
+/// What one service shall be. It changes only when the service's own spec does.
+#[derive(Debug, PartialEq)]
+pub struct ServicePlan {
+    /// What was asked.
+    pub spec: Arc<ServiceSpec>,
+}
+
+/// What one pool shall be: the only part that health changes.
+#[derive(Debug, PartialEq)]
+pub struct PoolPlan {
+    /// What was asked.
+    pub spec: Arc<PoolSpec>,
+    /// The backends in config order, then those that were removed and still drain.
+    pub members: Vec<MemberPlan>,
+    /// Too few backends are up, so those that are down are tried too.
+    pub panic: bool,
+}
+
+impl PoolPlan {
+    /// The members that may be given new work.
+    pub fn usable(&self) -> impl Iterator<Item = &MemberPlan> {
+        self.members
+            .iter()
+            .filter(|m| m.duty == Duty::Take && m.weight > 0)
+    }
+}
+
+/// What one backend shall be.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MemberPlan {
+    /// Its name across plans.
+    pub key: BackendKey,
+    /// Its weight as it counts now: the configured one, an operator's, or an agent's share of it.
+    pub weight: u16,
+    /// Takes work only when no other can.
+    pub backup: bool,
+    /// The most requests or connections at a time.
+    pub max_connections: Option<u32>,
+    /// What it may be given.
+    pub duty: Duty,
+    /// When it last came up, if its weight is still growing since (slow start).
+    #[serde(skip)]
+    pub rising_since: Option<Instant>,
+}
+
+impl MemberPlan {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.key.address
+    }
+}
+
+/// What a backend may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Duty {
+    /// New work, according to its weight.
+    Take,
+    /// No new work; what goes on, goes on until `until` and is then cut.
+    Finish {
+        /// When the drain ends; none: never.
+        #[serde(skip)]
+        until: Option<Instant>,
+    },
+    /// No new work, and what goes on may be given up: it is down.
+    Avoid,
+}
