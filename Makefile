@@ -1,0 +1,34 @@
+# The ways in: `make run` tries aplomb on this machine, `make test` runs all tests.
+# The work is done by cargo and by `cargo xtask`; this only installs what is missing first.
+
+SHELL := /bin/bash
+# rustup's toolchain is found even in a shell that has not read its environment yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.PHONY: help run test bench lint fuzz
+
+help: ## Show this
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
+
+run: ## Build, and start three backends and a balancer on loopback (no root needed)
+	@scripts/setup.sh build
+	cargo build --locked --profile lab --package aplomb
+	target/lab/aplomb lab http
+
+test: ## Install what tests need, and run all of them
+	@scripts/setup.sh test
+	cargo test --locked --workspace
+
+bench: ## Measure beside haproxy, nginx and Envoy; the table goes to bench/results
+	@scripts/setup.sh bench
+	cargo xtask bench http
+	cargo xtask bench tcp
+
+lint: ## Format, clippy, documentation, layers, licences
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --document-private-items
+	cargo xtask layers
+	cargo xtask docs
+	cargo deny --log-level warn check licenses bans sources
+

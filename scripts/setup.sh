@@ -1,0 +1,50 @@
+#!/bin/bash
+# Installs the Debian packages that a task needs: scripts/setup.sh build|test|bench
+# Does nothing, without root, when all are there.
+set -euo pipefail
+
+build=(gcc libc6-dev make)            # C parts of crates: aws-lc, the allocator
+tests=("${build[@]}" curl iproute2)   # clients and namespaces of the end-to-end tests
+bench=("${build[@]}" haproxy nginx-light wrk strace linux-perf python3-venv)
+
+case "${1:-}" in
+    build) wanted=("${build[@]}") ;;
+    test) wanted=("${tests[@]}") ;;
+    bench) wanted=("${bench[@]}") ;;
+    *) echo "usage: $0 build|test|bench" >&2; exit 2 ;;
+esac
+
+if ! command -v cargo >/dev/null && [ ! -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
+    echo "setup: cargo is not there: install Rust's stable toolchain from https://rustup.rs" >&2
+    exit 1
+fi
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "setup: this is not Debian, so install the like of these yourself: ${wanted[*]}" >&2
+    echo "setup: then call the cargo commands of the Makefile directly" >&2
+    exit 1
+fi
+
+missing=()
+for package in "${wanted[@]}"; do
+    state=$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$state" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "setup: needs root (or sudo) to install: ${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+fi
+
+echo "setup: installing ${missing[*]}"
+install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive
+    apt-get install --yes --quiet --no-install-recommends "${missing[@]}")
+# The lists may be absent or old on a fresh machine: refresh them, and only then.
+"${install[@]}" >/dev/null 2>&1 && exit 0
+"${as_root[@]}" apt-get update --quiet
+"${install[@]}"
