@@ -1,1 +1,3 @@
-//! x
+//! The user-space plane of aplomb: TCP, UDP and HTTP.
+
+pub mod http;

@@ -1,0 +1,3 @@
+//! HTTP in user space. [`h1`] is the codec.
+
+pub mod h1;
