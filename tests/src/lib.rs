@@ -1,0 +1,28 @@
+//! The rig of the end-to-end tests: the real program as a user starts it, real peers, real sockets.
+//!
+//! [`Daemon`] runs aplomb with a config, [`Nginx`] is a backend that can be killed, [`Client`] speaks HTTP/1.1
+//! over one connection, [`Load`] keeps several of them busy and keeps the score, [`Net`] makes namespaces
+//! (root). Everything is ended when its value is dropped, by pid.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a rig that cannot be set up is a failed test"
+)]
+
+mod client;
+mod daemon;
+mod load;
+mod net;
+mod nginx;
+mod port;
+
+pub use self::{
+    client::{Client, Response},
+    daemon::Daemon,
+    load::{Load, Mix, Score},
+    net::{Net, needs_root},
+    nginx::Nginx,
+    port::{free_port, wait_for},
+};
