@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The name of a service, pool, route or vip: 1 to 64 of `A-Z a-z 0-9 . _ -`, beginning with a letter or digit.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +57,13 @@ impl Serialize for Name {
     }
 }
 
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
 /// What names one backend for as long as it is configured: its pool and its address, written `POOL/ADDRESS`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct BackendKey {
@@ -94,8 +101,16 @@ impl Serialize for BackendKey {
     }
 }
 
+impl<'de> Deserialize<'de> for BackendKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]
@@ -119,6 +134,9 @@ mod tests {
                 Ok(text)
             );
         }
+        let json = serde_json::to_string(&"web/10.0.0.1:80".parse::<BackendKey>().unwrap());
+        let back: BackendKey = serde_json::from_str(&json.unwrap()).unwrap();
+        assert_eq!(back.to_string(), "web/10.0.0.1:80");
         assert!("web".parse::<BackendKey>().is_err());
         assert!("web/10.0.0.1".parse::<BackendKey>().is_err());
     }

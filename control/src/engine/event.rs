@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     name::BackendKey,
@@ -53,7 +53,7 @@ pub struct ProbeResult {
 }
 
 /// Why a probe did not pass: what it was doing, and what happened; both go to logs and `status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeFailure {
     /// The kind of failure, a bounded set for metrics.
     pub kind: Failure,
@@ -62,7 +62,7 @@ pub struct ProbeFailure {
 }
 
 /// The kinds of failure of a probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Failure {
     /// The connection could not be made.
@@ -79,7 +79,8 @@ pub enum Failure {
     Slow,
     /// The script failed.
     Script,
-    /// The probe could not be made on this node (no file descriptors, no such program).
+    /// The probe could not be made on this node (no file descriptors): it says nothing of the backend and
+    /// neither passes nor fails.
     Local,
 }
 
@@ -160,7 +161,7 @@ pub enum Action {
 pub type Answer = Result<(), Refusal>;
 
 /// Why something asked for was not done; nothing has changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Refusal {
     /// There is no such pool.

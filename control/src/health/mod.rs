@@ -2,16 +2,19 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::name::BackendKey;
 
 /// A backend's state, as operators see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// It takes work.
     Up,
+    /// No check has said anything of it yet. In a new pool it takes work; added to a pool that is at work, it
+    /// waits for its first passes unless nothing else is up.
+    Checking,
     /// Checks, traffic or its agent say that it cannot.
     Down,
     /// No new work; what goes on may finish.
@@ -24,6 +27,7 @@ impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Up => "up",
+            Self::Checking => "checking",
             Self::Down => "down",
             Self::Draining => "draining",
             Self::Disabled => "disabled",
