@@ -7,6 +7,7 @@
 //!
 //! [`balance`] chooses a backend and [`route`] a pool, for every plane alike.
 
+pub mod balance;
 pub mod engine;
 pub mod health;
 pub mod name;
