@@ -1,2 +1,3 @@
-//! x
+//! aplomb: the load-balancing tier of a Linux site in one program. The parts are in the library beside this.
+
 fn main() {}
