@@ -165,7 +165,8 @@ fn write_config(dir: &Path, config: &str) {
 }
 
 /// The program under test: `APLOMB_BIN`, or the one of this build, built if need be.
-pub(crate) fn program() -> &'static Path {
+#[must_use]
+pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         if let Some(path) = std::env::var_os("APLOMB_BIN") {

@@ -20,7 +20,7 @@ mod port;
 
 pub use self::{
     client::{Client, Response},
-    daemon::Daemon,
+    daemon::{Daemon, program},
     load::{Load, Mix, Score},
     net::{Net, needs_root},
     nginx::Nginx,

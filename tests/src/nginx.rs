@@ -1,6 +1,7 @@
 //! nginx as a backend: a real server that can be killed and started again on its port.
 
 use std::{
+    fs,
     net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
@@ -8,12 +9,15 @@ use std::{
 
 use crate::wait_for;
 
-/// A running nginx: `/` answers with its name, `/large` with 256 KiB, `/slow/…` trickles, POST is taken too.
+/// A running nginx: `/` answers with its name, `/large` with 256 KiB, `/who` with what it knows of the client,
+/// `/post` takes a body.
 #[derive(Debug)]
 pub struct Nginx {
     name: String,
     address: SocketAddr,
     dir: tempfile::TempDir,
+    /// The namespace that it runs in; none: ours.
+    namespace: Option<String>,
     child: Option<Child>,
 }
 
@@ -21,6 +25,17 @@ impl Nginx {
     /// Starts one on `address` that calls itself `name`.
     #[must_use]
     pub fn start(name: &str, address: SocketAddr) -> Self {
+        Self::start_with(name, address, "", None)
+    }
+
+    /// Starts one in a namespace, with further parameters of its `listen` line (`proxy_protocol`).
+    #[must_use]
+    pub fn start_with(
+        name: &str,
+        address: SocketAddr,
+        listen: &str,
+        namespace: Option<String>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // Answers of `return` read the request's body before, so a POST leaves nothing on the connection.
         let config = format!(
@@ -28,19 +43,20 @@ impl Nginx {
              events {{ worker_connections 4096; }}\n\
              http {{ access_log off; keepalive_requests 1000000; client_body_temp_path {dir}/body;\n\
              proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fcgi; uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;\n\
-             server {{ listen {address}; root {dir}; default_type text/plain; add_header X-Served-By {name};\n\
+             server {{ listen {address} {listen}; root {dir}; default_type text/plain; add_header X-Served-By {name};\n\
              location = / {{ return 200 '{name}\\n'; }}\n\
+             location = /who {{ return 200 '$remote_addr|$proxy_protocol_addr|$http_x_forwarded_for|$http_host\n'; }}\n\
              location = /post {{ return 200 'posted to {name}\\n'; }}\n\
-             location /slow/ {{ alias {dir}/; limit_rate 64k; }}\n\
              }} }}\n",
             dir = dir.path().display(),
         );
-        std::fs::write(dir.path().join("nginx.conf"), config).unwrap();
-        std::fs::write(dir.path().join("large"), vec![b'x'; 256 << 10]).unwrap();
+        fs::write(dir.path().join("nginx.conf"), config).unwrap();
+        fs::write(dir.path().join("large"), vec![b'x'; 256 << 10]).unwrap();
         let mut nginx = Self {
             name: name.into(),
             address,
             dir,
+            namespace,
             child: None,
         };
         nginx.restart();
@@ -64,13 +80,22 @@ impl Nginx {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             let _ = child.wait().unwrap();
+            let _ = fs::remove_file(self.dir.path().join("pid"));
         }
     }
 
     /// Starts it again on its port, and waits until it answers there.
     pub fn restart(&mut self) {
         self.kill();
-        let child = Command::new(Self::program())
+        let mut command = match &self.namespace {
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                let _ = command.args(["netns", "exec", namespace, Self::program()]);
+                command
+            }
+            None => Command::new(Self::program()),
+        };
+        let child = command
             .arg("-p")
             .arg(self.dir.path())
             .arg("-c")
@@ -80,7 +105,12 @@ impl Nginx {
             .spawn()
             .expect("nginx starts (apt install nginx-light)");
         self.child = Some(child);
-        wait_for("nginx", || TcpStream::connect(self.address).is_ok());
+        // Written once the sockets listen; one in a namespace cannot be reached from here.
+        let pid = self.dir.path().join("pid");
+        wait_for("nginx", || match &self.namespace {
+            Some(_) => fs::metadata(&pid).is_ok_and(|file| file.len() > 0),
+            None => TcpStream::connect(self.address).is_ok(),
+        });
     }
 
     fn program() -> &'static str {
