@@ -13,6 +13,7 @@
 
 mod client;
 mod daemon;
+mod echo;
 mod load;
 mod net;
 mod nginx;
@@ -21,6 +22,7 @@ mod port;
 pub use self::{
     client::{Client, Response},
     daemon::{Daemon, program},
+    echo::Echo,
     load::{Load, Mix, Score},
     net::{Net, needs_root},
     nginx::Nginx,
