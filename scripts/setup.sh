@@ -4,7 +4,7 @@
 set -euo pipefail
 
 build=(gcc libc6-dev make)            # C parts of crates: aws-lc, the allocator
-tests=("${build[@]}" curl iproute2)   # clients and namespaces of the end-to-end tests
+tests=("${build[@]}" curl iproute2 nginx-light)   # clients, backends and namespaces of the end-to-end tests
 bench=("${build[@]}" haproxy nginx-light wrk strace linux-perf python3-venv)
 
 case "${1:-}" in
