@@ -1,6 +1,11 @@
 //! aplomb, the program: command line, daemon, probes, admin API and metrics, around `control` and the planes.
 //!
 //! A library so that tests, benchmarks and examples reach its parts; `main` only dispatches. Nobody depends on it.
-//! The daemon begins in [`daemon`].
+//! The command line begins in [`cli`], the daemon in [`daemon`]; [`api`] is how the two talk.
 
+pub mod api;
+pub mod cli;
 pub mod daemon;
+mod lab;
+mod metrics;
+mod top;

@@ -1,3 +1,5 @@
 //! aplomb: the load-balancing tier of a Linux site in one program. The parts are in the library beside this.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    aplomb::cli::main()
+}

@@ -1,0 +1,25 @@
+//! The words of the admin API: what goes over the wire, for the server and for the command line alike.
+//!
+//! These types are the contract with operators' scripts. They say the same as the types of `control` and
+//! `proxy`, but change only on purpose: fields are added, never renamed. Durations are seconds, sizes bytes.
+
+mod explain;
+mod problem;
+mod stats;
+mod status;
+
+pub(crate) use self::{
+    explain::{Candidate, Explanation, Question, RouteTried},
+    problem::{
+        Applied, Change, Diagnostic, Done, DrainRequest, Problem, Severity, StopRequest,
+        UpgradeRequest, Upgraded, WeightRequest,
+    },
+    stats::{
+        BackendStats, CheckStats, DaemonStats, ErrorCount, Histogram, PoolStats, ResponseCount,
+        ServiceStats, Stats,
+    },
+    status::{
+        BackendState, BackendStatus, CheckStatus, ConfigStatus, Phase, PoolStatus, ServiceStatus,
+        Status,
+    },
+};

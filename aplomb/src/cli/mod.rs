@@ -1,0 +1,99 @@
+//! The command line: what a user can say, one file per command.
+//!
+//! `run` becomes the daemon and `check` looks at a file; nearly all others ask the daemon through [`client`],
+//! and say how it went by [`exit`]'s codes.
+
+mod apply;
+mod backend;
+pub(crate) mod client;
+pub(crate) mod exit;
+mod explain;
+mod generate;
+mod lab;
+mod node;
+mod status;
+pub(crate) mod table;
+mod top;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::{client::AdminArgs, exit::Outcome};
+
+/// The load-balancing tier of a Linux site in one program.
+#[derive(Debug, Parser)]
+#[command(name = "aplomb", version, after_help = exit::EXIT_CODES, propagate_version = true)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    admin: AdminArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what the daemon does: services, pools, backends
+    Status(status::Args),
+    /// Watch it live: rates, latencies, states
+    Top(top::Args),
+    /// Show the difference to what runs, then change only that
+    Apply(apply::Args),
+    /// Drain, disable, enable or weigh a backend
+    #[command(subcommand)]
+    Backend(backend::Command),
+    /// Say where a request or connection would go, and why
+    Explain(explain::Args),
+    /// Have the daemon read its configuration file again
+    Reload,
+    /// Hand over to another binary without losing a connection
+    Upgrade(node::UpgradeArgs),
+    /// End the daemon; what goes on may finish
+    Stop(node::StopArgs),
+    /// Look after the daemon's log files
+    #[command(subcommand)]
+    Logs(node::LogsCommand),
+    /// Try aplomb on this machine
+    #[command(subcommand)]
+    Lab(lab::Command),
+    /// Print a completion script for a shell
+    Completions(generate::CompletionsArgs),
+    /// Print the man page, or write the pages of all commands to a directory
+    Man(generate::ManArgs),
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    exit::report(run(Cli::parse()))
+}
+
+fn run(cli: Cli) -> Outcome {
+    let admin = &cli.admin;
+    match cli.command {
+        Command::Status(args) => status::run(admin, &args),
+        Command::Top(args) => top::run(admin, &args),
+        Command::Apply(args) => apply::run(admin, &args),
+        Command::Backend(command) => backend::run(admin, command),
+        Command::Explain(args) => explain::run(admin, &args),
+        Command::Reload => apply::reload(admin),
+        Command::Upgrade(args) => node::upgrade(admin, &args),
+        Command::Stop(args) => node::stop(admin, &args),
+        Command::Logs(command) => node::logs(admin, &command),
+        Command::Lab(command) => lab::run(command),
+        Command::Completions(args) => generate::completions(&args),
+        Command::Man(args) => generate::man(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,271 @@
+//! `aplomb status`: what the daemon does, as tables or as JSON.
+
+use super::{
+    client::{AdminArgs, Client, block_on},
+    exit::{Failure, Outcome, print},
+    table::{Table, bytes, latency, rate, span},
+};
+use crate::api::model::{BackendStatus, Phase, PoolStatus, ServiceStatus, Status};
+
+/// What `status` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only this pool or service
+    #[arg(value_name = "POOL|SERVICE")]
+    name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Asks and prints.
+pub(super) fn run(admin: &AdminArgs, args: &Args) -> Outcome {
+    let client = Client::new(admin)?;
+    let mut status: Status = block_on(client.get("/v1/status"))?;
+    if let Some(name) = &args.name {
+        only(&mut status, name)?;
+    }
+    if args.json {
+        let json = serde_json::to_string_pretty(&status)
+            .map_err(|error| Failure::refused("cannot print this", error))?;
+        return print(&(json + "\n"));
+    }
+    print(&render(&status, args.name.is_none()))
+}
+
+/// Leaves the service of that name with its pools, or the pool of that name with the services that lead to it.
+fn only(status: &mut Status, name: &str) -> Outcome {
+    let is_pool = status.pools.iter().any(|p| p.name == name);
+    let pools = match status.services.iter().find(|s| s.name == name) {
+        Some(service) => service.pools.clone(),
+        None => Vec::new(),
+    };
+    if !is_pool && !status.services.iter().any(|s| s.name == name) {
+        return Err(Failure::Refused(format!(
+            "there is no service and no pool {name:?}; `aplomb status` shows what there is"
+        )));
+    }
+    status
+        .services
+        .retain(|s| s.name == name || (is_pool && s.pools.iter().any(|p| p == name)));
+    status
+        .pools
+        .retain(|p| p.name == name || pools.contains(&p.name));
+    Ok(())
+}
+
+fn render(status: &Status, whole: bool) -> String {
+    let mut text = String::new();
+    if whole {
+        text += &heading(status);
+    }
+    if !status.services.is_empty() {
+        text += &services(&status.services);
+    }
+    for pool in &status.pools {
+        text += "\n";
+        text += &pool_table(pool);
+    }
+    text
+}
+
+fn heading(status: &Status) -> String {
+    let phase = match status.phase {
+        Phase::Starting => "starting",
+        Phase::Serving => "serving",
+        Phase::HandingOver => "handing over to a successor",
+        Phase::Leaving => "leaving: no new work, finishing what goes on",
+    };
+    let mut text = format!(
+        "aplomb {}, process {}, {} for {}, {} workers\nconfiguration {}, generation {}\n",
+        status.version,
+        status.pid,
+        phase,
+        span(status.uptime_seconds),
+        status.workers,
+        status.config.path,
+        status.generation,
+    );
+    if let Some(why) = &status.config.last_refused {
+        text += &format!("the last configuration was refused:\n{}\n", why.trim_end());
+    }
+    text + "\n"
+}
+
+fn services(services: &[ServiceStatus]) -> String {
+    let mut table = Table::new(&[
+        "SERVICE", "KIND", "LISTEN", "POOLS", ">CONNS", ">RATE/S", ">ERR/S", ">IN/S", ">OUT/S", "",
+    ]);
+    for service in services {
+        table.row(vec![
+            service.name.clone(),
+            service.kind.clone(),
+            service.listen.join(" "),
+            service.pools.join(" "),
+            service.connections.to_string(),
+            rate(service.rate),
+            rate(service.error_rate),
+            bytes(service.received_rate),
+            bytes(service.sent_rate),
+            service.problem.clone().unwrap_or_default(),
+        ]);
+    }
+    table.render("")
+}
+
+fn pool_table(pool: &PoolStatus) -> String {
+    let up = pool.backends.iter().filter(|b| b.state.is_up()).count();
+    let mut text = format!(
+        "pool {}: {}, {up} of {} up",
+        pool.name,
+        pool.balance,
+        pool.backends.len()
+    );
+    if pool.queued > 0 {
+        text += &format!(", {} waiting", pool.queued);
+    }
+    if pool.panic {
+        text += ", PANIC: too few are up, so all are tried";
+    }
+    text += "\n";
+    let mut table = Table::new(&[
+        "BACKEND", "STATE", ">SINCE", ">WEIGHT", ">FLIGHT", ">RATE/S", ">LATENCY", "CHECKS", "WHY",
+    ]);
+    for backend in &pool.backends {
+        table.row(vec![
+            backend.address.clone(),
+            backend.state.as_str().to_owned(),
+            span(backend.since_seconds),
+            weight(backend),
+            in_flight(backend),
+            rate(backend.rate),
+            backend.latency_seconds.map_or("-".into(), latency),
+            checks(backend),
+            why(backend),
+        ]);
+    }
+    text + &table.render("  ")
+}
+
+fn weight(backend: &BackendStatus) -> String {
+    let backup = if backend.backup { " backup" } else { "" };
+    if backend.weight == backend.configured_weight {
+        format!("{}{backup}", backend.weight)
+    } else {
+        format!(
+            "{} (of {}){backup}",
+            backend.weight, backend.configured_weight
+        )
+    }
+}
+
+fn in_flight(backend: &BackendStatus) -> String {
+    match backend.max_connections {
+        Some(most) => format!("{}/{most}", backend.in_flight),
+        None => backend.in_flight.to_string(),
+    }
+}
+
+fn checks(backend: &BackendStatus) -> String {
+    if backend.checks.is_empty() {
+        return "-".into();
+    }
+    let words: Vec<String> = backend
+        .checks
+        .iter()
+        .map(|check| {
+            let state = match check.passing {
+                Some(true) => "ok",
+                Some(false) => "failing",
+                None => "not yet",
+            };
+            format!("{} {state}", check.name)
+        })
+        .collect();
+    words.join(", ")
+}
+
+/// Why it is as it is, and what a failing check last saw if that says more.
+fn why(backend: &BackendStatus) -> String {
+    let mut why = backend.why.clone();
+    for check in &backend.checks {
+        if check.passing == Some(false) && !check.detail.is_empty() && !why.contains(&check.detail)
+        {
+            let gap = if why.is_empty() { "" } else { "; " };
+            why = format!("{why}{gap}{}: {}", check.name, check.detail);
+        }
+    }
+    why
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::api::model::{BackendState, CheckStatus};
+
+    fn status() -> Status {
+        Status {
+            services: vec![
+                ServiceStatus {
+                    name: "shop".into(),
+                    pools: vec!["web".into()],
+                    ..ServiceStatus::default()
+                },
+                ServiceStatus {
+                    name: "mail".into(),
+                    pools: vec!["smtp".into()],
+                    ..ServiceStatus::default()
+                },
+            ],
+            pools: ["web", "smtp"]
+                .map(|name| PoolStatus {
+                    name: name.into(),
+                    balance: "wlc".into(),
+                    backends: vec![BackendStatus {
+                        address: "10.0.0.1:80".into(),
+                        state: BackendState::Down,
+                        why: "3 failures in a row".into(),
+                        weight: 1,
+                        configured_weight: 4,
+                        checks: vec![CheckStatus {
+                            name: "tcp".into(),
+                            passing: Some(false),
+                            detail: "connection refused".into(),
+                            took_seconds: None,
+                        }],
+                        ..BackendStatus::default()
+                    }],
+                    ..PoolStatus::default()
+                })
+                .into(),
+            ..Status::default()
+        }
+    }
+
+    #[test]
+    fn a_dead_backend_says_why() {
+        let text = render(&status(), true);
+        let line = text.lines().find(|l| l.contains("10.0.0.1:80")).unwrap();
+        assert!(line.contains("down"), "{line}");
+        assert!(line.contains("1 (of 4)"), "{line}");
+        assert!(line.ends_with("tcp failing  3 failures in a row; tcp: connection refused"));
+        assert!(text.contains("pool web: wlc, 0 of 1 up\n"));
+    }
+
+    #[test]
+    fn one_name_shows_what_belongs_to_it() {
+        let mut of_service = status();
+        only(&mut of_service, "shop").unwrap();
+        assert_eq!(of_service.services.len(), 1);
+        assert_eq!(of_service.pools[0].name, "web");
+
+        let mut of_pool = status();
+        only(&mut of_pool, "smtp").unwrap();
+        assert_eq!(of_pool.services[0].name, "mail");
+        assert_eq!(of_pool.pools.len(), 1);
+
+        assert_eq!(only(&mut status(), "nil").unwrap_err().code(), 1);
+    }
+}
