@@ -13,4 +13,5 @@ pub mod health;
 pub mod name;
 pub mod plan;
 pub mod spec;
+pub mod status;
 pub mod time;

@@ -2,11 +2,17 @@
 //!
 //! A plan is immutable and made of shared parts. A part that a change did not touch is the very same `Arc` in
 //! the next plan, so a plane finds what to do by comparing pointers, and what did not change is not disturbed.
+//!
+//! A service's part follows from its spec alone. A pool's part is made by [`plan_pool`] from its spec and its
+//! members' health; [`crate::engine`] calls it for the pools that something happened to.
+
+mod make;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use serde::Serialize;
 
+pub use self::make::{MemberFact, plan_pool};
 use crate::{
     name::{BackendKey, Name},
     spec::{PoolSpec, ProxySpec, ServiceSpec},

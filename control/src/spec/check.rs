@@ -86,6 +86,21 @@ pub enum ProbeKind {
     Exec(ScriptSpec),
 }
 
+impl ProbeKind {
+    /// The kind's name in config, `status` and metrics.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Tcp { .. } => "tcp",
+            Self::Http(_) => "http",
+            Self::Tls(_) => "tls",
+            Self::Udp { .. } => "udp",
+            Self::Dns { .. } => "dns",
+            Self::Exec(_) => "exec",
+        }
+    }
+}
+
 /// An HTTP probe.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HttpProbe {

@@ -1,0 +1,11 @@
+//! Stories of an engine: what happens to a node, and what it does about it.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod agent;
+mod checks;
+mod hand_over;
+mod operators;
+mod reload;
+mod rig;
+mod traffic;
