@@ -12,6 +12,7 @@ pub mod engine;
 pub mod health;
 pub mod name;
 pub mod plan;
+pub mod route;
 pub mod spec;
 pub mod status;
 pub mod time;

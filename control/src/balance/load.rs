@@ -275,6 +275,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the planes' workers are threads")]
     fn a_limit_holds_between_threads() {
         let load = Load::new();
         let most = std::sync::atomic::AtomicU32::new(0);
