@@ -8,6 +8,7 @@
 //! [`balance`] chooses a backend and [`route`] a pool, for every plane alike.
 
 pub mod balance;
+pub mod config;
 pub mod engine;
 pub mod health;
 pub mod name;

@@ -232,7 +232,7 @@ pub struct RouteMatch {
 }
 
 /// Which host a route takes; in lower case, without port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostMatch {
     /// `shop.example`

@@ -1,0 +1,164 @@
+//! What no section can tell alone: names that must be there and be unique, addresses that must not clash.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+use super::{
+    diagnostic::{Problem, Span},
+    section::service::PlacedService,
+    walk::{At, Cx, quote},
+};
+use crate::{
+    name::Name,
+    spec::{AdminListen, Balance, PoolSpec, Scheme, ServiceKind, ServiceSpec},
+};
+
+/// A pool, and where its name stands.
+pub(super) struct PlacedPool {
+    pub(super) spec: PoolSpec,
+    pub(super) name: Span,
+}
+
+/// Where the admin API and the metrics listen.
+pub(super) struct OwnListeners {
+    pub(super) admin: Option<(SocketAddr, Span)>,
+    pub(super) metrics: Option<(SocketAddr, Span)>,
+}
+
+impl OwnListeners {
+    pub(super) fn of(listen: &AdminListen, at: Span, metrics: Option<&At<SocketAddr>>) -> Self {
+        Self {
+            admin: match listen {
+                AdminListen::Tcp { address, .. } => Some((*address, at)),
+                AdminListen::Unix { .. } => None,
+            },
+            metrics: metrics.map(|at| (at.value, at.span)),
+        }
+    }
+}
+
+/// Every pool that a service names is there, and every pool is named; hash keys are of what the service sees.
+/// `declared` are the names of all pools of the text, also of those that could not be read.
+pub(super) fn pools(
+    services: &[PlacedService],
+    pools: &[PlacedPool],
+    declared: &BTreeSet<String>,
+    cx: &mut Cx<'_>,
+) {
+    let by_name: BTreeMap<&Name, &PlacedPool> = pools.iter().map(|p| (&p.spec.name, p)).collect();
+    let mut used = BTreeSet::new();
+    for service in services {
+        for (name, span) in &service.pools {
+            let _ = used.insert(name);
+            if !declared.contains(name.as_str()) {
+                missing_pool(name, *span, declared, cx);
+            }
+            if let Some(pool) = by_name.get(name) {
+                hash_key(service, pool, *span, cx);
+            }
+        }
+    }
+    for pool in pools.iter().filter(|pool| !used.contains(&pool.spec.name)) {
+        let message = format!("no service uses pool \"{}\"", pool.spec.name);
+        cx.push(Problem::warning(pool.name, message));
+    }
+}
+
+fn missing_pool(name: &Name, span: Span, declared: &BTreeSet<String>, cx: &mut Cx<'_>) {
+    let mut problem = Problem::error(span, format!("there is no pool \"{name}\""));
+    if !cx.report.is_full() {
+        let meant = super::suggest::nearest(name.as_str(), declared.iter().map(|s| &**s));
+        problem = problem.help(match meant {
+            Some(meant) => format!("did you mean \"{}\"?", quote(meant)),
+            None => format!("write [[pool]] with name = \"{name}\" and its backends"),
+        });
+    }
+    cx.push(problem);
+}
+
+fn hash_key(service: &PlacedService, pool: &PlacedPool, span: Span, cx: &mut Cx<'_>) {
+    let (Balance::Hash(key) | Balance::Maglev(key)) = &pool.spec.balance else {
+        return;
+    };
+    if matches!(service.spec.kind, ServiceKind::Http(_)) || key.is_of_connection() {
+        return;
+    }
+    let message = format!(
+        "pool \"{}\" balances by what HTTP requests say, which service \"{}\" does not see",
+        pool.spec.name, service.spec.name
+    );
+    let problem = Problem::error(span, message).related(pool.name, "this pool");
+    cx.push(problem.help("balance that pool by \"source\", or make the service listen for http"));
+}
+
+/// No two listen on the same address.
+///
+/// Services share ports among their workers (SO_REUSEPORT), so that a wildcard and a specific address go
+/// together: the kernel prefers the specific one. The daemon's own listeners do not share theirs.
+pub(super) fn listeners(services: &[PlacedService], own: &OwnListeners, cx: &mut Cx<'_>) {
+    let mut taken: BTreeMap<(bool, SocketAddr), (&ServiceSpec, Span)> = BTreeMap::new();
+    for service in services {
+        for (listen, span) in service.spec.listen.iter().zip(&service.listen) {
+            if listen.address.port() == 0 {
+                continue;
+            }
+            let key = (listen.scheme.is_datagram(), listen.address);
+            match taken.get(&key) {
+                // Within one service it was complained of.
+                Some((first, _)) if first.name == service.spec.name => {}
+                Some((first, place)) => {
+                    let message = format!(
+                        "service \"{}\" listens on {} already",
+                        first.name, listen.address
+                    );
+                    cx.push(Problem::error(*span, message).related(*place, "here"));
+                }
+                None => drop(taken.insert(key, (&service.spec, *span))),
+            }
+            for (name, own) in [
+                ("the admin API is", own.admin),
+                ("metrics are", own.metrics),
+            ] {
+                clash(listen.scheme, listen.address, *span, name, own, cx);
+            }
+        }
+    }
+    if let (Some((admin, at)), Some((metrics, metrics_at))) = (own.admin, own.metrics) {
+        if overlap(admin, metrics) {
+            let problem = Problem::error(
+                metrics_at,
+                format!("the admin API is served on {admin} already"),
+            );
+            cx.push(
+                problem
+                    .related(at, "here")
+                    .help("leave `metrics` out: the admin API serves /metrics too"),
+            );
+        }
+    }
+}
+
+fn clash(
+    scheme: Scheme,
+    address: SocketAddr,
+    span: Span,
+    name: &str,
+    own: Option<(SocketAddr, Span)>,
+    cx: &mut Cx<'_>,
+) {
+    let Some((own, at)) = own.filter(|(own, _)| !scheme.is_datagram() && overlap(*own, address))
+    else {
+        return;
+    };
+    let problem = Problem::error(span, format!("{name} served on {own} already"));
+    cx.push(problem.related(at, "here"));
+}
+
+/// Whether a packet can be for both: the same port of the same address, or of all addresses of its family.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_family = a.is_ipv4() == b.is_ipv4();
+    let meets = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && same_family && meets
+}

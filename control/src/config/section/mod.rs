@@ -1,0 +1,71 @@
+//! The sections of a configuration: for each its table of keys, and how what they hold becomes a part of the
+//! [`Spec`](crate::spec::Spec).
+//!
+//! The tables are the one source of what may be written: parsing, messages, schema and reference go by them.
+
+pub(super) mod admin;
+pub(super) mod backend;
+pub(super) mod balance;
+pub(super) mod check;
+pub(super) mod http;
+pub(super) mod log;
+pub(super) mod pool;
+pub(super) mod probe;
+pub(super) mod route;
+pub(super) mod service;
+#[expect(
+    dead_code,
+    reason = "read for its form, and refused: see `unsupported`"
+)]
+pub(super) mod vip;
+
+use self::{admin::AdminKeys, log::LogKeys, pool::PoolKeys, service::ServiceKeys, vip::VipKeys};
+use super::{
+    form::{
+        many::List,
+        number::{Int, Time},
+    },
+    kind::section,
+    limits,
+};
+use crate::spec::ProxySpec;
+
+section! {
+    /// A configuration is one TOML file. Unknown keys are errors.
+    pub(super) struct RootKeys = "the configuration" {
+        /// The ways in for operators and metrics.
+        admin: AdminKeys, default "{}";
+        /// What is logged, and where.
+        log: LogKeys, default "{}";
+        /// The user-space plane as a whole.
+        proxy: ProxyKeys, default "{}";
+        /// Pools: backends, how one is chosen and how they are checked.
+        pool: List<PoolKeys>, default "[]";
+        /// Services: where traffic enters.
+        service: List<ServiceKeys>, default "[]";
+        /// Virtual addresses: held by this node or another of its group.
+        vip: List<VipKeys>, default "[]";
+    }
+}
+
+section! {
+    /// The user-space plane as a whole.
+    pub(super) struct ProxyKeys = "[proxy]" {
+        /// Worker threads, one event loop each.
+        workers: Int<1, 1024>, absent "one for each core that the process may run on";
+        /// The most client connections of one worker over all services; past it, connections wait in the kernel's accept queue.
+        max_connections: Int<1, 10_000_000>, default "100000";
+        /// How long connections may go on after their listener or the process was told to stop.
+        drain: Time<0, { limits::DAY }>, default "\"30s\"";
+    }
+}
+
+impl ProxyKeys {
+    pub(super) fn admit(self) -> ProxySpec {
+        ProxySpec {
+            workers: self.workers.map(|n| n.to()),
+            max_connections: self.max_connections.to(),
+            drain: self.drain.0,
+        }
+    }
+}
