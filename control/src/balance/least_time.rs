@@ -16,13 +16,12 @@
 //! for ten times its latency (at least 1 s, at most 10 s) gets the next one, once over all workers. At most one request in ten explores.
 //! So nobody starves, one that recovers is found within seconds, and a failing one costs at most one request per 10 s.
 //!
-//! **Unknown backends** count as quick as the quickest they are compared with, no quicker: with requests in flight and none
-//! answered they get no more than their share.
-
-use std::time::Duration;
+//! **Unknown backends** count as quick as the quickest they are compared with that answers, no quicker: with requests in
+//! flight and none answered they get no more than their share.
 
 use super::{
     balancer::{Balancer, Choice, Pick},
+    load::Estimate,
     members::Member,
 };
 use crate::time::Instant;
@@ -123,10 +122,12 @@ impl Balancer {
         latency * (1.0 + member.load.in_flight() as f32 / relative)
     }
 
-    /// The least latency known of these members; if none is, any number serves, as all are alike.
+    /// The least latency of these members that answer; if none does, little, so that unknown ones go before failing ones.
     pub(super) fn quickest(&self, indices: impl Iterator<Item = usize>) -> f32 {
-        let latencies = indices.filter_map(|i| self.members.list()[i].load.estimate());
-        latencies.map(|e| e.seconds).reduce(f32::min).unwrap_or(1.0)
+        const LITTLE: f32 = 0.001;
+        let estimates = indices.filter_map(|i| self.members.list()[i].load.estimate());
+        let latencies = estimates.filter(|e| !e.failing).map(|e| e.seconds);
+        latencies.reduce(f32::min).unwrap_or(LITTLE)
     }
 
     fn compared(&mut self, pick: &Pick<'_>) -> Compared {
@@ -156,13 +157,8 @@ impl Balancer {
 }
 
 fn is_due(member: &Member, now: Instant) -> bool {
-    const SOONEST: Duration = Duration::from_secs(1);
-    const LATEST: Duration = Duration::from_secs(10);
     let estimate = member.load.estimate();
-    let Some(unheard) = member.load.unheard_for(estimate, now) else {
-        return true;
-    };
-    let latency = estimate.map_or(0.0, |e| e.seconds);
-    let wait = Duration::try_from_secs_f32(10.0 * latency).unwrap_or(LATEST);
-    unheard >= wait.clamp(SOONEST, LATEST)
+    let wait = estimate.map_or(Estimate::LEAST_SILENCE, Estimate::silence);
+    let unheard = member.load.unheard_for(estimate, now);
+    unheard.is_none_or(|unheard| unheard >= wait)
 }

@@ -166,6 +166,8 @@ impl Drop for Slot {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Estimate {
     pub(super) seconds: f32,
+    /// The last outcome was a failure: says how bad it is, not how quick an answer is.
+    pub(super) failing: bool,
     at: Ticks,
 }
 
@@ -175,9 +177,11 @@ impl Estimate {
     /// The least share of a new sample, however quickly samples come: then the average is over about as many requests
     /// as this is the inverse of, so that a burst of failures shows even if it takes no time.
     const LEAST: f32 = 1.0 / 128.0;
-    /// The least share of a sample above the average. A backend that turns slow is avoided within two or three answers; a single
-    /// slow answer does not banish it.
+    /// The least share of an answer that is slower than the average, or the first after a silence. A backend that turns slow is
+    /// avoided within two or three answers, but a single slow answer does not banish it.
     const RISE: f32 = 0.5;
+    pub(super) const LEAST_SILENCE: Duration = Duration::from_secs(1);
+    const MOST_SILENCE: Duration = Duration::from_secs(10);
     /// Not a pair of a finite number and ticks.
     const UNKNOWN: u64 = u64::MAX;
 
@@ -186,37 +190,58 @@ impl Estimate {
         let sample = match outcome {
             Outcome::Answered(d) | Outcome::Failed(d) | Outcome::Abandoned(d) => d.as_secs_f32(),
         };
+        let failing = matches!(outcome, Outcome::Failed(_));
+        let abandoned = matches!(outcome, Outcome::Abandoned(_));
         let Some(before) = before else {
-            return (!matches!(outcome, Outcome::Abandoned(_))).then_some(Self {
+            return (!abandoned).then_some(Self {
                 seconds: sample,
+                failing,
                 at,
             });
         };
-        let age = at.since(before.at).as_secs_f32();
-        let fair = (-(-age / Self::MEMORY).exp_m1()).max(Self::LEAST);
-        let share = match outcome {
-            // Failures are far above the average by what they count as: to rise faster than fair would make a
-            // backend that fails one request in a thousand as bad as one that fails them all.
-            Outcome::Failed(_) => fair,
-            Outcome::Abandoned(_) if sample <= before.seconds => return None,
-            Outcome::Abandoned(_) | Outcome::Answered(_) if sample > before.seconds => {
-                fair.max(Self::RISE)
-            }
-            Outcome::Abandoned(_) | Outcome::Answered(_) => fair,
-        };
+        if abandoned && sample <= before.seconds {
+            return None;
+        }
+        let share = before.share_of(sample, failing, at.since(before.at));
         Some(Self {
             seconds: before.seconds + share * (sample - before.seconds),
+            failing: failing || (abandoned && before.failing),
             at,
         })
     }
 
+    /// The share of the new average that a sample has, `age` after the last one.
+    fn share_of(self, sample: f32, failed: bool, age: Duration) -> f32 {
+        let fair = (-(-age.as_secs_f32() / Self::MEMORY).exp_m1()).max(Self::LEAST);
+        if failed {
+            // Failures are far above the average by what they count as: to rise faster than fair would make a
+            // backend that fails one request in a thousand as bad as one that fails them all.
+            fair
+        } else if sample > self.seconds || age >= self.silence() {
+            fair.max(Self::RISE)
+        } else {
+            fair
+        }
+    }
+
+    /// After so long without a word, the average tells of the past: ten times the latency, at least 1 s, at most 10 s.
+    pub(super) fn silence(self) -> Duration {
+        let wait = Duration::try_from_secs_f32(10.0 * self.seconds);
+        wait.map_or(Self::MOST_SILENCE, |d| {
+            d.clamp(Self::LEAST_SILENCE, Self::MOST_SILENCE)
+        })
+    }
+
+    /// The latency with its sign for `failing`, which no latency needs, above the ticks.
     fn pack(self) -> u64 {
-        u64::from(self.seconds.to_bits()) << 32 | u64::from(self.at.0)
+        let sign = u32::from(self.failing) << 31;
+        u64::from(self.seconds.to_bits() | sign) << 32 | u64::from(self.at.0)
     }
 
     fn unpack(packed: u64) -> Option<Self> {
         (packed != Self::UNKNOWN).then(|| Self {
-            seconds: f32::from_bits((packed >> 32) as u32),
+            seconds: f32::from_bits((packed >> 32) as u32).abs(),
+            failing: packed >> 63 == 1,
             at: Ticks(packed as u32),
         })
     }

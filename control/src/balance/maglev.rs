@@ -96,3 +96,125 @@ fn walks(members: &[(BackendId, u32)]) -> Vec<Walk> {
     };
     order.into_iter().map(walk).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(count: u32) -> Vec<(BackendId, u32)> {
+        (0..count)
+            .map(|i| {
+                (
+                    BackendId::of(&format!("10.1.{}.{}:80", i / 256, i % 256)),
+                    1,
+                )
+            })
+            .collect()
+    }
+
+    fn owners<'m>(members: &'m [(BackendId, u32)], table: &Table) -> Vec<&'m (BackendId, u32)> {
+        table
+            .slots()
+            .iter()
+            .map(|&i| &members[i as usize])
+            .collect()
+    }
+
+    /// Shares of slots that change owner although their owner before is still there.
+    fn moved(before: &[(BackendId, u32)], after: &[(BackendId, u32)]) -> f64 {
+        let (old, new) = (Table::new(before), Table::new(after));
+        let (old, new) = (owners(before, &old), owners(after, &new));
+        let stays = |id: BackendId| after.iter().any(|m| m.0 == id && m.1 > 0);
+        let moved = old
+            .iter()
+            .zip(&new)
+            .filter(|(a, b)| a.0 != b.0 && stays(a.0));
+        moved.count() as f64 / SLOTS as f64
+    }
+
+    #[test]
+    fn is_prime() {
+        assert!(
+            (2..SLOTS)
+                .take_while(|d| d * d <= SLOTS)
+                .all(|d| !SLOTS.is_multiple_of(d))
+        );
+    }
+
+    #[test]
+    fn a_thousand_are_balanced() {
+        let members = members(1000);
+        let mut counts = vec![0_u32; 1000];
+        for &slot in Table::new(&members).slots() {
+            counts[slot as usize] += 1;
+        }
+        assert_eq!(counts.iter().min(), Some(&65));
+        assert_eq!(counts.iter().max(), Some(&66));
+    }
+
+    #[test]
+    fn slots_follow_weights() {
+        let weights = [1, 2, 3, 10, 100, 0, 50];
+        let members: Vec<_> = members(7)
+            .iter()
+            .zip(weights)
+            .map(|(m, w)| (m.0, w))
+            .collect();
+        let mut counts = [0_u32; 7];
+        for &slot in Table::new(&members).slots() {
+            counts[slot as usize] += 1;
+        }
+        for (count, weight) in counts.iter().zip(weights) {
+            let wanted = f64::from(weight) / 166.0 * SLOTS as f64;
+            assert!((f64::from(*count) - wanted).abs() <= 2.0, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn removing_one_of_a_thousand_moves_little_else() {
+        let all = members(1000);
+        let mut sum = 0.0;
+        const TRIED: [usize; 8] = [0, 123, 250, 377, 500, 621, 750, 999];
+        for gone in TRIED {
+            let mut rest = all.clone();
+            let _ = rest.remove(gone);
+            let moved = moved(&all, &rest);
+            assert!(moved <= 0.009, "{gone}: {moved}");
+            sum += moved;
+        }
+        let mean = sum / TRIED.len() as f64;
+        assert!(mean <= 0.0065, "{mean}");
+    }
+
+    #[test]
+    fn adding_one_moves_little_else() {
+        let (before, after) = (members(100), members(101));
+        let moved = moved(&before, &after);
+        // A hundredth must move to the new one; `moved` counts that, too.
+        assert!((0.0099..0.03).contains(&moved), "{moved}");
+    }
+
+    #[test]
+    fn a_weight_of_zero_is_like_absence() {
+        let all = members(10);
+        let mut quiesced = all.clone();
+        quiesced[3].1 = 0;
+        let mut without = all.clone();
+        let _ = without.remove(3);
+        let (a, b) = (Table::new(&quiesced), Table::new(&without));
+        assert_eq!(owners(&quiesced, &a), owners(&without, &b));
+        assert!(Table::new(&[]).of_key(1, 0).is_none());
+    }
+
+    /// Written down, so that a change that would move every key of a site is noticed.
+    #[test]
+    fn the_table_never_changes() {
+        let table = Table::new(&members(5));
+        let sum = table
+            .slots()
+            .iter()
+            .fold(0, |h, &s| mix64(h ^ u64::from(s)));
+        assert_eq!(table.slots()[..12], [3, 2, 0, 2, 1, 1, 1, 1, 1, 0, 2, 2]);
+        assert_eq!(sum, 15_368_782_206_636_674_103);
+    }
+}

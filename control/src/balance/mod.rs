@@ -44,6 +44,8 @@ mod members;
 mod rng;
 mod scan;
 pub mod smooth;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     balancer::{Balancer, NoBackend, Pick, Picked},
