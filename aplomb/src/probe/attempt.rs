@@ -1,0 +1,131 @@
+//! One attempt: where it goes, what it is doing, and the sockets it opens.
+
+use std::{
+    cell::Cell,
+    io,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    time::Duration,
+};
+
+use control::{engine::Failure, name::BackendKey, spec::format_duration};
+use socket2::SockRef;
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+
+use super::{
+    Verdict,
+    failure::{fail, of_io},
+    tools::Tools,
+};
+use control::engine::ProbeFailure;
+
+/// One attempt at a probe.
+pub(super) struct Attempt {
+    /// The backend it is about.
+    pub(super) backend: BackendKey,
+    /// Where it goes.
+    pub(super) target: SocketAddr,
+    /// Where it comes from; none: the kernel chooses.
+    pub(super) source: Option<IpAddr>,
+    /// What all attempts share.
+    pub(super) tools: Rc<Tools>,
+    /// What it is doing, so that a timeout can say so.
+    doing: Cell<&'static str>,
+}
+
+impl Attempt {
+    pub(super) fn new(
+        backend: BackendKey,
+        target: SocketAddr,
+        source: Option<IpAddr>,
+        tools: Rc<Tools>,
+    ) -> Self {
+        Self {
+            backend,
+            target,
+            source,
+            tools,
+            doing: Cell::new("starting"),
+        }
+    }
+
+    /// From here on it is doing this.
+    pub(super) fn now(&self, doing: &'static str) {
+        self.doing.set(doing);
+    }
+
+    /// The failure of a socket in what it is doing.
+    pub(super) fn broken(&self, error: &io::Error) -> ProbeFailure {
+        of_io(self.doing.get(), error)
+    }
+
+    /// Runs `what` for at most `limit`.
+    pub(super) async fn within<T>(
+        &self,
+        limit: Duration,
+        what: impl Future<Output = Result<T, ProbeFailure>>,
+    ) -> Result<T, ProbeFailure> {
+        match tokio::time::timeout(limit, what).await {
+            Ok(done) => done,
+            Err(_) => Err(fail(
+                Failure::Timeout,
+                format!(
+                    "{}: nothing right within {}",
+                    self.doing.get(),
+                    format_duration(limit)
+                ),
+            )),
+        }
+    }
+
+    /// A TCP connection to the target. `talk`: something will be sent over it.
+    ///
+    /// It ends by RST, whoever closes first: probes come every second, and each would leave a TIME_WAIT for a
+    /// minute. One that will not talk delays its ACK, so that the RST completes the handshake's three packets and
+    /// the backend's program never sees the connection.
+    pub(super) async fn connect(&self, talk: bool) -> Result<TcpStream, ProbeFailure> {
+        self.now("connecting");
+        let socket = self.tcp_socket(talk).map_err(|e| self.broken(&e))?;
+        socket
+            .connect(self.target)
+            .await
+            .map_err(|e| self.broken(&e))
+    }
+
+    fn tcp_socket(&self, talk: bool) -> io::Result<TcpSocket> {
+        let socket = if self.target.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket.set_zero_linger()?;
+        if talk {
+            socket.set_nodelay(true)?;
+        } else {
+            SockRef::from(&socket).set_tcp_quickack(false)?;
+        }
+        if let Some(source) = self.source {
+            socket.bind(SocketAddr::new(source, 0))?;
+        }
+        Ok(socket)
+    }
+
+    /// A UDP socket connected to the target, so that ICMP errors reach it and strangers' datagrams do not.
+    pub(super) async fn udp(&self) -> Result<UdpSocket, ProbeFailure> {
+        self.now("opening a socket");
+        let any: IpAddr = if self.target.is_ipv4() {
+            std::net::Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            std::net::Ipv6Addr::UNSPECIFIED.into()
+        };
+        let open = async {
+            let socket = UdpSocket::bind(SocketAddr::new(self.source.unwrap_or(any), 0)).await?;
+            socket.connect(self.target).await?;
+            Ok(socket)
+        };
+        open.await.map_err(|e| self.broken(&e))
+    }
+}
+
+/// Passed.
+pub(super) const PASSED: Verdict = Ok(());

@@ -1,0 +1,130 @@
+//! The thread that makes probes.
+
+use std::{io, rc::Rc, sync::Arc, thread, time::Instant};
+
+use control::{
+    engine::{Event, ProbeResult},
+    name::BackendKey,
+    spec::{AgentSpec, CheckSpec, ProbeKind},
+};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::LocalSet,
+};
+
+use super::{Job, Verdict, agent, attempt::Attempt, dns, exec, http, tcp, tls, tools::Tools, udp};
+
+/// Makes probes on a thread of its own; dropped, it gives up those under way.
+#[derive(Debug)]
+pub struct Prober {
+    /// Unbounded, since the engine never waits; it has at most one probe of each check of each backend under way,
+    /// and that bounds what can be in here.
+    jobs: mpsc::UnboundedSender<Job>,
+}
+
+impl Prober {
+    /// Starts the thread. At most `at_once` probes are under way, each with one descriptor (a script: three);
+    /// further ones wait, which stretches intervals rather than failing checks. What comes of each goes to
+    /// `events`; while that is full, no new probe starts.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start(events: mpsc::Sender<Event>, at_once: usize) -> io::Result<Self> {
+        let (jobs, arriving) = mpsc::unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let _ = thread::Builder::new()
+            .name("probes".into())
+            .spawn(move || LocalSet::new().block_on(&runtime, run(arriving, events, at_once)))?;
+        Ok(Self { jobs })
+    }
+
+    /// Queues one thing to ask.
+    pub fn queue(&self, job: Job) {
+        // The thread ends only with the process; a probe that is not made then has nobody to tell.
+        let _ = self.jobs.send(job);
+    }
+}
+
+async fn run(mut jobs: mpsc::UnboundedReceiver<Job>, events: mpsc::Sender<Event>, at_once: usize) {
+    let tools = Rc::new(Tools::new());
+    let permits = Arc::new(Semaphore::new(at_once));
+    while let Some(job) = jobs.recv().await {
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+            return;
+        };
+        let (tools, events) = (Rc::clone(&tools), events.clone());
+        drop(tokio::task::spawn_local(async move {
+            let event = carry_out(job, tools).await;
+            let _ = events.send(event).await;
+            drop(permit);
+        }));
+    }
+}
+
+async fn carry_out(job: Job, tools: Rc<Tools>) -> Event {
+    match job {
+        Job::Check {
+            backend,
+            check,
+            id,
+            spec,
+            target,
+        } => {
+            let attempt = Attempt::new(backend.clone(), target, spec.source, tools);
+            let started = Instant::now();
+            let outcome = attempt_check(&attempt, &spec).await;
+            let took = started.elapsed();
+            Event::Probed {
+                backend,
+                check,
+                id,
+                result: ProbeResult { outcome, took },
+            }
+        }
+        Job::Agent {
+            backend,
+            id,
+            spec,
+            target,
+        } => ask_agent(backend, id, &spec, target, tools).await,
+    }
+}
+
+async fn attempt_check(attempt: &Attempt, spec: &CheckSpec) -> Verdict {
+    if let ProbeKind::Udp { send, expect: None } = &spec.probe {
+        return udp::probe_for_refusal(attempt, send, spec.timeout).await;
+    }
+    let probing = async {
+        match &spec.probe {
+            ProbeKind::Tcp { send, expect } => {
+                tcp::probe(attempt, send.as_deref(), expect.as_ref()).await
+            }
+            ProbeKind::Http(http) => http::probe(attempt, http).await,
+            ProbeKind::Tls(tls) => tls::probe(attempt, tls).await,
+            ProbeKind::Udp { send, expect } => udp::probe(attempt, send, expect.as_ref()).await,
+            ProbeKind::Dns {
+                name,
+                record,
+                expect,
+            } => dns::probe(attempt, name, record, expect.as_deref()).await,
+            ProbeKind::Exec(script) => exec::probe(attempt, script).await,
+        }
+    };
+    attempt.within(spec.timeout, probing).await
+}
+
+async fn ask_agent(
+    backend: BackendKey,
+    id: u64,
+    spec: &AgentSpec,
+    target: std::net::SocketAddr,
+    tools: Rc<Tools>,
+) -> Event {
+    let attempt = Attempt::new(backend.clone(), target, None, tools);
+    let reply = attempt
+        .within(spec.timeout, agent::ask(&attempt, spec))
+        .await;
+    Event::Agent { backend, id, reply }
+}

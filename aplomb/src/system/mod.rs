@@ -1,0 +1,3 @@
+//! What the operating system is asked for beyond sockets: users and groups.
+
+pub mod user;
