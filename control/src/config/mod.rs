@@ -4,10 +4,11 @@
 //! [`section`]: they alone say which keys there are, of which kind, with which default, so that parsing,
 //! messages, the JSON schema and the reference cannot drift apart. [`form`] holds the kinds of values,
 //! [`cross`] what no section can tell alone, [`unsupported`] what this build refuses, [`limits`] how much is
-//! too much. What is wrong is a [`Diagnostic`]. [`parse`] is the one way in.
+//! too much. What is wrong is a [`Diagnostic`]. [`parse`] is the one way in, [`diff`] tells two results apart.
 
 mod cross;
 mod diagnostic;
+mod diff;
 mod document;
 mod form;
 mod kind;
@@ -25,7 +26,6 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-pub use self::diagnostic::{Diagnostic, Diagnostics, Position, Related, Severity, Style};
 use self::{
     cross::{OwnListeners, PlacedPool},
     diagnostic::{Problem, Report},
@@ -34,6 +34,10 @@ use self::{
         service::{PlacedService, unique_names},
     },
     walk::{At, Cx, Read},
+};
+pub use self::{
+    diagnostic::{Diagnostic, Diagnostics, Position, Related, Severity, Style},
+    diff::{Change, diff},
 };
 use crate::spec::{AdminSpec, Spec};
 
