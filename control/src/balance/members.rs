@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{alias::Alias, hash::hash64, load::Load, maglev, smooth};
+use super::{alias::Alias, balancer::Pick, hash::hash64, load::Load, maglev, smooth};
 use crate::{spec::Balance, time::Instant};
 
 /// How a member is chosen: [`Balance`] without what a key is taken of, which the caller sees to.
@@ -124,6 +124,11 @@ impl Member {
     pub(super) fn weight_at(&self, now: Instant) -> u64 {
         let share = self.slow_start.map_or(Self::WHOLE, |s| s.share(now));
         u64::from(self.weight) * share
+    }
+
+    /// Whether it could take this request now.
+    pub(super) fn is_usable(&self, pick: &Pick<'_>) -> bool {
+        !pick.avoid.contains(&self.id) && !self.is_full()
     }
 
     pub(super) fn is_full(&self) -> bool {

@@ -16,13 +16,13 @@
 //! Backups get work only when no other member has a weight: they stand in for absent primaries, not for
 //! full ones (requests wait for those) nor for ones that a request has tried already.
 //!
-//! | algorithm | file | cost of a choice | weight |
+//! | algorithm | file | cost of a choice | by weight |
 //! |---|---|---|---|
-//! | `rr`, `first` | `balancer` | O(1) unless members are full | no |
-//! | `wrr` | `smooth` | O(1) in pools above 32, else a scan | yes |
+//! | `rr`, `first` | `turns`, `balancer` | O(1) unless members are full | no |
+//! | `wrr` | `turns`, `smooth` | O(1) in pools above 32, else a scan | yes |
 //! | `lc` `wlc` `sed` `nq` | `scan` | O(n) | all but `lc` |
-//! | `random` `p2c` `hash` | `alias` | O(1) | yes |
-//! | `maglev` | `maglev` | O(1) | yes |
+//! | `random` `p2c` `hash` | `draw`, `alias` | O(1) | yes |
+//! | `maglev` | `draw`, `maglev` | O(1) | yes |
 //! | `least-time` | `least_time` | O(n) up to 16 members, O(1) above | yes |
 //!
 //! **Slow start** ([`SlowStart`]) scales a weight linearly from a tenth to the whole. It bears on `wrr`, `wlc`,
@@ -35,6 +35,7 @@
 
 mod alias;
 mod balancer;
+mod draw;
 mod explain;
 mod hash;
 mod least_time;
@@ -46,6 +47,7 @@ mod scan;
 pub mod smooth;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub use self::{
     balancer::{Balancer, NoBackend, Pick, Picked},

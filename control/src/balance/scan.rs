@@ -5,7 +5,11 @@
 
 use std::cmp::Ordering;
 
-use super::members::Member;
+use super::{
+    balancer::{Balancer, Pick},
+    members::{Algorithm, Member},
+};
+use crate::time::Instant;
 
 /// A load as a fraction, compared exactly.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +70,60 @@ impl Turns {
                 .map(|i| origin(i).map_or(self.now, |old| self.ends[old]))
                 .collect(),
             now: self.now,
+        }
+    }
+}
+
+impl Balancer {
+    /// Least loaded by [`Self::ratio`]; equals take turns.
+    pub(super) fn least_loaded(&mut self, pick: &Pick<'_>) -> Option<usize> {
+        let key = |i: usize| {
+            (
+                self.ratio(&self.members.list()[i], pick.now),
+                self.turns.wait(i),
+            )
+        };
+        let active = self.members.active();
+        let (before, after) = active.split_at(self.next.min(active.len()));
+        let least = after
+            .iter()
+            .chain(before)
+            .map(|&i| i as usize)
+            .filter(|&i| self.is_usable(i, pick))
+            .map(|i| (i, key(i)))
+            .reduce(|best, other| {
+                let order = other.1.0.cmp(best.1.0).then(other.1.1.cmp(&best.1.1));
+                if order.is_lt() { other } else { best }
+            });
+        let (index, _) = least?;
+        let weight = match self.members.algorithm() {
+            Algorithm::LeastConnections => Member::WHOLE,
+            _ => self.members.list()[index].weight_at(pick.now),
+        };
+        self.turns.take(index, weight);
+        // Active indices are sorted: config order.
+        self.next = active.partition_point(|&i| i as usize <= index);
+        Some(index)
+    }
+
+    /// What a member is compared by where load decides; less is better.
+    pub(super) fn ratio(&self, member: &Member, now: Instant) -> Ratio {
+        let load = u64::from(member.load.in_flight());
+        let weight = member.weight_at(now).max(1);
+        match self.members.algorithm() {
+            Algorithm::LeastConnections => Ratio {
+                load,
+                weight: Member::WHOLE,
+            },
+            Algorithm::ShortestExpectedDelay => Ratio {
+                load: load + 1,
+                weight,
+            },
+            Algorithm::NeverQueue if load > 0 => Ratio {
+                load: load + 1,
+                weight,
+            },
+            _ => Ratio { load, weight },
         }
     }
 }
