@@ -1,8 +1,9 @@
 //! aplomb, the program: command line, daemon, probes, admin API and metrics, around `control` and the planes.
 //!
 //! A library so that tests, benchmarks and examples reach its parts; `main` only dispatches. Nobody depends on it.
-//! The command line begins in [`cli`], the daemon in [`daemon`], what it asks of backends in [`probe`]; [`api`] is how the two talk.
-//! The daemon begins in [`daemon`], what it asks of backends in [`probe`].
+//! The command line begins in [`cli`], the daemon in [`daemon`], what it asks of backends in
+//! [`probe`]; [`api`] is how operators talk with it.
+
 pub mod api;
 pub mod cli;
 pub mod daemon;

@@ -11,9 +11,11 @@ use std::{
 };
 
 use control::{
+    config::Diagnostics,
     engine::{Answer, Operation},
     plan::Plan,
     spec::Spec,
+    status::BackendStatus,
 };
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
@@ -82,8 +84,8 @@ pub struct Applied {
     pub generation: u64,
     /// What is different; empty: nothing.
     pub changes: Vec<Change>,
-    /// Warnings about the configuration, rendered for a terminal; empty: none.
-    pub warnings: String,
+    /// What is likely not meant as it is written.
+    pub warnings: Diagnostics,
 }
 
 /// One difference between two configurations.
@@ -101,9 +103,9 @@ pub struct Change {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rejected {
-    /// The text is not a valid configuration: diagnostics, rendered for a terminal.
-    Config(String),
-    /// It is valid, but cannot be carried out here: an address in use, no permission …
+    /// The text is not a valid configuration.
+    Config(Box<Diagnostics>),
+    /// It is valid, but cannot be carried out here or now: an address in use, a successor being started …
     Plane(String),
     /// The daemon is about to end.
     Stopping,
@@ -136,6 +138,8 @@ pub struct Status {
     pub spec: Arc<Spec>,
     /// What every plane shall be.
     pub plan: Arc<Plan>,
+    /// All backends, by pool name and then in config order, those that were removed and still drain last.
+    pub backends: Vec<BackendStatus>,
     /// What came of configurations that were applied.
     pub reloads: Reloads,
 }
@@ -144,8 +148,10 @@ pub struct Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
+    /// It does not serve yet.
+    Starting,
     /// It serves.
-    Running,
+    Serving,
     /// A successor is being started; it still serves.
     HandingOver,
     /// It accepts nothing more and lets what goes on finish.
