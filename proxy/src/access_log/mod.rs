@@ -4,6 +4,7 @@
 //! queue to the [`LogWriter`] is bounded; when the disk cannot keep up, whole buffers are dropped and their
 //! lines counted, and no worker ever waits. What a line says is up to its protocol: [`crate::http`] has its own.
 
+pub(crate) mod connection;
 mod stamp;
 mod writer;
 

@@ -1,0 +1,216 @@
+//! The listening sockets: made, kept across plans, taken over from another process and handed on.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    sync::Arc,
+};
+
+use control::{
+    name::Name,
+    spec::{Listen, ServiceKind, Spec},
+};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::update::PerWorkerSockets;
+
+/// Connections that may wait in a listener's queue; the kernel takes `net.core.somaxconn` if that is less.
+const BACKLOG: i32 = 65_535;
+
+/// What a socket is bound to. Services of TCP, HTTP and HTTPS on one address have the same sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SocketKey {
+    pub(crate) datagram: bool,
+    pub(crate) address: SocketAddr,
+}
+
+impl From<Listen> for SocketKey {
+    fn from(listen: Listen) -> Self {
+        Self {
+            datagram: listen.scheme.is_datagram(),
+            address: listen.address,
+        }
+    }
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug)]
+pub struct BindError {
+    /// The service that asks for it.
+    pub service: Name,
+    /// The address.
+    pub listen: Listen,
+    /// What the system says.
+    pub error: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            service,
+            listen,
+            error,
+        } = self;
+        write!(f, "service {service} cannot listen on {listen}: {error}")
+    }
+}
+
+/// All addresses that cannot be listened on; nothing has changed.
+#[derive(Debug)]
+pub struct BindErrors(pub Vec<BindError>);
+
+impl fmt::Display for BindErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, error) in self.0.iter().enumerate() {
+            let comma = if i == 0 { "" } else { "; " };
+            write!(f, "{comma}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BindErrors {}
+
+/// The addresses of a configuration, all of them bound. Dropped unused, it closes those that are new.
+pub struct Prepared {
+    pub(super) bound: BTreeMap<SocketKey, Bound>,
+}
+
+/// An address that is bound.
+#[derive(Clone)]
+pub(super) struct Bound {
+    pub(super) listen: Listen,
+    pub(super) service: Name,
+    pub(super) sockets: PerWorkerSockets,
+}
+
+/// The sockets that are there already, and how many workers share one address.
+pub(super) struct Stock<'a> {
+    pub(super) present: &'a BTreeMap<SocketKey, Bound>,
+    pub(super) inherited: &'a BTreeMap<SocketKey, Vec<Arc<OwnedFd>>>,
+    pub(super) workers: usize,
+}
+
+/// Binds what a configuration listens on, as far as it is not bound already.
+pub(super) fn prepare(spec: &Spec, stock: &Stock<'_>) -> Result<Prepared, BindErrors> {
+    let mut bound = BTreeMap::new();
+    let mut errors = Vec::new();
+    for service in &spec.services {
+        if matches!(service.kind, ServiceKind::Kernel { .. }) {
+            continue;
+        }
+        for &listen in &service.listen {
+            let service = service.name.clone();
+            match stock.sockets(listen.into()) {
+                Ok(sockets) => {
+                    let one = Bound {
+                        listen,
+                        service,
+                        sockets,
+                    };
+                    bound.insert(SocketKey::from(listen), one);
+                }
+                Err(error) => errors.push(BindError {
+                    service,
+                    listen,
+                    error,
+                }),
+            }
+        }
+    }
+    if errors.is_empty() {
+        Ok(Prepared { bound })
+    } else {
+        Err(BindErrors(errors))
+    }
+}
+
+impl Stock<'_> {
+    fn sockets(&self, key: SocketKey) -> io::Result<PerWorkerSockets> {
+        if let Some(present) = self.present.get(&key) {
+            return Ok(present.sockets.clone());
+        }
+        match self.inherited.get(&key) {
+            Some(inherited) => self.adopt(key, inherited),
+            None => bind_group(key, self.workers),
+        }
+    }
+
+    /// All sockets of the process before are served on, whatever their number: each has its own queue of
+    /// connections, and what no worker serves would be lost.
+    fn adopt(&self, key: SocketKey, inherited: &[Arc<OwnedFd>]) -> io::Result<PerWorkerSockets> {
+        let mut sockets: PerWorkerSockets = vec![Vec::new(); self.workers];
+        for (i, socket) in inherited.iter().enumerate() {
+            sockets[i % self.workers].push(Arc::clone(socket));
+        }
+        let Some(first) = inherited.first() else {
+            return bind_group(key, self.workers);
+        };
+        let address = crate::net::local_address(first)?;
+        for own in sockets.iter_mut().filter(|own| own.is_empty()) {
+            // Binding may no longer be allowed; then this worker shares a socket with another.
+            let more = bind(key.datagram, address, true).map(Arc::new);
+            own.push(more.unwrap_or_else(|_| Arc::clone(first)));
+        }
+        Ok(sockets)
+    }
+}
+
+fn bind_group(key: SocketKey, workers: usize) -> io::Result<PerWorkerSockets> {
+    let mut address = key.address;
+    if address.port() != 0 {
+        // Fails if anybody listens there, also another process of ours, which SO_REUSEPORT would silently
+        // share the address with.
+        drop(bind(key.datagram, address, false)?);
+    }
+    let mut sockets = Vec::with_capacity(workers);
+    for _ in 0..workers {
+        let socket = bind(key.datagram, address, true)?;
+        address = crate::net::local_address(&socket)?;
+        sockets.push(vec![Arc::new(socket)]);
+    }
+    Ok(sockets)
+}
+
+/// A socket bound to `address`: one of a group, which for TCP listens, or one that only tries the address.
+fn bind(datagram: bool, address: SocketAddr, in_group: bool) -> io::Result<OwnedFd> {
+    let (kind, protocol) = match datagram {
+        true => (Type::DGRAM, Protocol::UDP),
+        false => (Type::STREAM, Protocol::TCP),
+    };
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, kind.nonblocking().cloexec(), Some(protocol))?;
+    if domain == Domain::IPV6 {
+        socket.set_only_v6(true)?;
+    }
+    if !datagram {
+        // Connections of a process before that linger do not keep the address.
+        socket.set_reuse_address(true)?;
+        // Accepted sockets inherit it.
+        socket.set_tcp_nodelay(true)?;
+    }
+    if in_group {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&address.into())?;
+    if datagram {
+        crate::udp::configure(&socket, address)?;
+    } else if in_group {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(socket.into())
+}
+
+/// Which of the inherited sockets no configuration asked for.
+pub(super) fn unused(
+    inherited: &BTreeMap<SocketKey, Vec<Arc<OwnedFd>>>,
+    bound: &BTreeMap<SocketKey, Bound>,
+) -> BTreeSet<SocketKey> {
+    inherited
+        .keys()
+        .filter(|key| !bound.contains_key(key))
+        .copied()
+        .collect()
+}

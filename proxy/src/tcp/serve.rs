@@ -1,0 +1,123 @@
+//! The life of a TCP connection.
+
+use std::{net::SocketAddr, time::Duration};
+
+use control::spec::{ServiceKind, service::TcpSpec};
+use tokio::net::TcpStream;
+
+use super::{
+    connect::{Connected, connect},
+    lane::Lane,
+    relay::Relay,
+};
+use crate::{
+    access_log::connection::{Ending, Line},
+    net::reset_on_close,
+    proxy_protocol,
+    stats::{Fault, Reason, Side},
+    worker::{Ends, Entry, Timer, clock},
+};
+
+/// Serves a client of a TCP service.
+pub(crate) async fn serve(entry: Entry, mut client: TcpStream, ends: Ends) {
+    let ServiceKind::Tcp(spec) = &entry.service.kind() else {
+        return;
+    };
+    let timer = entry.worker.wheel.timer();
+    let began = clock::now();
+    let mut line = Line::new(ends.client);
+    // Boxed: what it needs is not carried through the life of the connection.
+    let connected = Box::pin(to_backend(&entry, &timer, spec, &ends)).await;
+    let outcome = match connected {
+        Ok(mut connected) => {
+            line.backend = Some(connected.lease.backend().address());
+            line.connected = Some(connected.took);
+            carry(
+                &entry,
+                &timer,
+                spec,
+                &ends,
+                &mut client,
+                &mut connected,
+                &mut line,
+            )
+            .await
+        }
+        Err(fault) => Err(fault),
+    };
+    let lasted = clock::now().saturating_since(began);
+    finish(&entry, &client, line, outcome, lasted);
+}
+
+async fn to_backend(
+    entry: &Entry,
+    timer: &Timer,
+    spec: &TcpSpec,
+    ends: &Ends,
+) -> Result<Connected, Fault> {
+    let none = Fault::new(Side::Proxy, Reason::NoBackend);
+    let pool = entry.service.pools.first().ok_or(none)?;
+    let key = pool.source_key(ends.client.ip());
+    connect(entry, timer, pool, key, spec.connect_retries).await
+}
+
+async fn carry(
+    entry: &Entry,
+    timer: &Timer,
+    spec: &TcpSpec,
+    ends: &Ends,
+    client: &mut TcpStream,
+    connected: &mut Connected,
+    line: &mut Line,
+) -> Result<(), Fault> {
+    let to_backend = head(entry, ends, client, connected);
+    let mut relay = Relay {
+        entry,
+        lease: &connected.lease,
+        timer,
+        spec,
+        client,
+        backend: &mut connected.stream,
+        to_backend,
+        to_client: Lane::default(),
+    };
+    let outcome = relay.run().await;
+    (line.bytes_in, line.bytes_out) = (relay.to_backend.moved, relay.to_client.moved);
+    outcome
+}
+
+/// The way to the backend, with the PROXY header first if its pool wants one.
+fn head(entry: &Entry, ends: &Ends, client: &TcpStream, connected: &Connected) -> Lane {
+    let Some(version) = connected.lease.pool().spec().connect.proxy_protocol else {
+        return Lane::default();
+    };
+    let local = ends.local(client).unwrap_or(UNKNOWN);
+    let mut header = Vec::with_capacity(128);
+    proxy_protocol::encode(&mut header, version, ends.client, local);
+    Lane::beginning_with(&entry.worker, &header)
+}
+
+/// Stands for an address that the system would not tell.
+const UNKNOWN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+
+fn finish(
+    entry: &Entry,
+    client: &TcpStream,
+    line: Line,
+    outcome: Result<(), Fault>,
+    lasted: Duration,
+) {
+    let service = &entry.service;
+    service.counters().duration.observe(lasted);
+    if let Err(fault) = outcome {
+        service.count(fault);
+        reset_on_close(client);
+    }
+    if let Some(log) = &service.log {
+        let ending = Ending { outcome, lasted };
+        log.line(clock::wall_millis(), |out, stamp| {
+            line.write(out, stamp, log.is_json(), service.name(), &ending);
+        });
+    }
+}

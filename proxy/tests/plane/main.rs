@@ -1,0 +1,13 @@
+//! The plane with real sockets on loopback: what clients and backends see of it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests play clients and backends, which may block"
+)]
+
+mod rig;
+mod tcp;
