@@ -6,7 +6,6 @@
 
 pub mod api;
 pub mod cli;
-pub mod config;
 pub mod daemon;
 mod lab;
 mod metrics;

@@ -6,10 +6,7 @@ use super::{
     client::{AdminArgs, Client, block_on, escape},
     exit::{Failure, Outcome, print},
 };
-use crate::{
-    api::model::{Applied, Change},
-    config,
-};
+use crate::api::model::{Applied, Change};
 
 /// What `apply` takes.
 #[derive(Debug, clap::Args)]

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 /// A connection.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin {
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {
     /// Ready once a read would give something: data, the end, an error. Takes nothing, so that an idle connection
     /// needs no buffer.
     ///

@@ -5,7 +5,7 @@
 //! a copy; small pieces and chunk framing are gathered behind the head, so that one write carries them all.
 
 use std::{
-    io::{self, IoSlice},
+    io::IoSlice,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -37,7 +37,7 @@ pub(crate) enum Waits {
 #[derive(Debug)]
 pub(crate) enum Broken {
     /// The source failed.
-    Source(io::Error),
+    Source,
     /// The source closed in the middle of the body.
     Truncated,
     /// What the source sent is no body.
@@ -45,7 +45,7 @@ pub(crate) enum Broken {
     /// The body is larger than is let through.
     TooLarge,
     /// The sink failed.
-    Sink(io::Error),
+    Sink,
 }
 
 /// One direction.
@@ -127,19 +127,17 @@ impl Lane {
         !self.replay.lost
     }
 
-    /// Empties `out` for another head; the body sent so far follows it, and then the rest. Only where
+    /// Has the body that was sent so far go out again, behind the head that `out` holds now. Only where
     /// [`Self::can_replay`].
-    pub(crate) fn rewind(&mut self, head: impl FnOnce(&mut Vec<u8>, &[u8])) {
+    pub(crate) fn rewind(&mut self) {
         debug_assert!(self.can_replay() && self.direct == 0);
-        self.out.clear();
         self.written = 0;
-        head(&mut self.out, self.buf.head());
         self.out.extend_from_slice(&self.replay.bytes);
     }
 
-    /// Whether the body has been read to its end; it may not be written yet.
-    pub(crate) fn is_read(&self) -> bool {
-        self.ended
+    /// Begins another request: nothing of it has been carried or sent.
+    pub(crate) fn begin(&mut self) {
+        (self.carried, self.sent) = (0, 0);
     }
 
     /// Whether everything has been written.
@@ -183,7 +181,7 @@ impl Lane {
             self.waits = Waits::Sink;
             ready!(self.poll_write(cx, sink))?;
             if self.ended {
-                return Pin::new(sink).poll_flush(cx).map_err(Broken::Sink);
+                return Pin::new(sink).poll_flush(cx).map_err(|_| Broken::Sink);
             }
             if hungry {
                 self.waits = Waits::Source;
@@ -212,9 +210,9 @@ impl Lane {
                     .as_mut()
                     .poll_write_vectored(cx, &[IoSlice::new(first), IoSlice::new(second)]),
             };
-            let n = ready!(result).map_err(Broken::Sink)?;
+            let n = ready!(result).map_err(|_| Broken::Sink)?;
             if n == 0 {
-                return Poll::Ready(Err(Broken::Sink(io::ErrorKind::WriteZero.into())));
+                return Poll::Ready(Err(Broken::Sink));
             }
             self.wrote(n);
         }
@@ -241,7 +239,7 @@ impl Lane {
         cx: &mut Context<'_>,
         source: &mut R,
     ) -> Poll<Result<(), Broken>> {
-        let n = ready!(self.buf.poll_fill(cx, source)).map_err(Broken::Source)?;
+        let n = ready!(self.buf.poll_fill(cx, source)).map_err(|_| Broken::Source)?;
         self.moves += 1;
         if n > 0 {
             return Poll::Ready(Ok(()));
@@ -440,7 +438,8 @@ mod tests {
         result.unwrap();
         assert_eq!(got, b"HEAD5\r\nhello\r\n0\r\nA: b\r\n\r\n");
         assert!(lane.can_replay());
-        lane.rewind(|out, _| out.extend_from_slice(b"HEAD"));
+        lane.out = b"HEAD".to_vec();
+        lane.rewind();
         assert_eq!(lane.out, got);
     }
 
@@ -487,6 +486,6 @@ mod tests {
             lane.out.extend_from_slice(b"HEAD");
             poll_fn(|cx| lane.poll(cx, &mut source, &mut sink)).await
         });
-        assert!(matches!(result, Err(Broken::Sink(_))));
+        assert!(matches!(result, Err(Broken::Sink)));
     }
 }

@@ -6,7 +6,6 @@ use control::{
     balance::{Algorithm, Member, Members, SlowStart},
     name::Name,
     plan::{Duty, MemberPlan, PoolPlan, ServicePlan},
-    spec::ServiceKind,
 };
 
 use super::sockets::SocketKey;
@@ -43,15 +42,12 @@ pub(crate) struct ServicePart {
     pub(crate) plan: Arc<ServicePlan>,
     pub(crate) shared: Arc<SharedService>,
     /// What HTTP makes of its configuration.
-    pub(crate) http: Option<http::Compiled>,
+    pub(crate) http: Option<Arc<http::Rules>>,
 }
 
 impl ServicePart {
     pub(super) fn new(plan: &Arc<ServicePlan>, shared: Arc<SharedService>) -> Self {
-        let http = match &plan.spec.kind {
-            ServiceKind::Http(spec) => Some(http::Compiled::new(spec)),
-            _ => None,
-        };
+        let http = http::compile(&plan.spec);
         Self {
             plan: Arc::clone(plan),
             shared,

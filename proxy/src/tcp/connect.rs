@@ -114,7 +114,8 @@ pub(crate) async fn attempt(
     Err((fault, lease.id()))
 }
 
-async fn dial(address: SocketAddr, spec: &ConnectSpec) -> io::Result<TcpStream> {
+/// A connection to `address`, once it is made.
+pub(crate) async fn dial(address: SocketAddr, spec: &ConnectSpec) -> io::Result<TcpStream> {
     let stream = net::dial(address, spec.source)?;
     let ready = stream.ready(Interest::WRITABLE | Interest::ERROR).await?;
     // Asked only if something is wrong: it is a system call.
@@ -126,7 +127,7 @@ async fn dial(address: SocketAddr, spec: &ConnectSpec) -> io::Result<TcpStream> 
 }
 
 /// Whose fault it is that a connection could not be made.
-fn fault_of(error: &io::Error) -> Fault {
+pub(crate) fn fault_of(error: &io::Error) -> Fault {
     const OURS: [Errno; 7] = [
         Errno::MFILE,
         Errno::NFILE,

@@ -7,4 +7,7 @@ mod lane;
 mod relay;
 mod serve;
 
-pub(crate) use self::{connect::connect, serve::serve};
+pub(crate) use self::{
+    connect::{dial, fault_of},
+    serve::serve,
+};

@@ -9,7 +9,7 @@ use std::{
 
 use control::{engine::PassiveSample, name::BackendKey, plan::Duty, time::Instant};
 
-use crate::{shared::SharedBackend, stats::BackendCounters};
+use crate::{http, shared::SharedBackend, stats::BackendCounters};
 
 /// A backend, for as long as a plan names it or a connection uses it.
 pub(crate) struct Backend {
@@ -17,6 +17,14 @@ pub(crate) struct Backend {
     worker: usize,
     duty: Cell<Duty>,
     passive: Passive,
+    /// Connections of HTTP to it that wait for their next request.
+    pub(crate) idle: http::Idle,
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.idle.clear(self.counters());
+    }
 }
 
 /// What traffic told since the last report.
@@ -34,6 +42,7 @@ impl Backend {
             worker,
             duty: Cell::new(Duty::Take),
             passive: Passive::default(),
+            idle: http::Idle::default(),
         })
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use control::{name::BackendKey, plan::Duty};
 
-use super::{Backend, Worker};
+use super::{Backend, Worker, clock};
 use crate::{plane::Update, shared::SharedBackend};
 
 /// How long lines and good news wait at most.
@@ -28,6 +28,7 @@ impl Worker {
             self.chores.expired().await;
             self.flush_logs();
             self.report_traffic();
+            self.close_idle();
         }
     }
 
@@ -39,6 +40,21 @@ impl Worker {
     pub(super) fn report_traffic(&self) {
         for sample in self.passives.take() {
             self.reports.traffic(sample);
+        }
+    }
+
+    /// Closes connections to backends that have been idle for too long, or whose backend gets no more work.
+    fn close_idle(&self) {
+        let now = clock::coarse();
+        for (pool, backend) in self.snapshot.borrow().backends() {
+            let counters = backend.counters();
+            match backend.duty() {
+                Duty::Take => {
+                    let timeout = pool.with_connect(|connect| connect.idle_timeout);
+                    backend.idle.expire(now - timeout, counters);
+                }
+                Duty::Finish { .. } | Duty::Avoid => backend.idle.clear(counters),
+            }
         }
     }
 

@@ -38,7 +38,7 @@ use self::{
     backend::Passives, buffers::Buffers, chores::Drains, pipes::Pipes, rng::Rng,
     snapshot::Snapshot, wheel::Wheel,
 };
-use crate::{access_log::Logs, plane::Reports, shared::PerWorker, stats::WorkerCounters};
+use crate::{access_log::Logs, http, plane::Reports, shared::PerWorker, stats::WorkerCounters};
 
 /// What all tasks of one thread share.
 pub(crate) struct Worker {
@@ -50,6 +50,8 @@ pub(crate) struct Worker {
     pub(crate) buffers: Rc<Buffers>,
     /// Pipes to splice through.
     pub(crate) pipes: Rc<Pipes>,
+    /// Buffers and scratch of HTTP requests.
+    pub(crate) http: http::Turns,
     /// Randomness.
     pub(crate) rng: Rng,
     /// What traffic says of backends, to be reported.

@@ -13,7 +13,7 @@ use control::{
     balance::{BackendId, Balancer, NoBackend, Outcome, Pick, Slot, hash64},
     name::Name,
     plan::PoolPlan,
-    spec::{Balance, HashKey, PoolSpec},
+    spec::{Balance, HashKey, PoolSpec, pool::ConnectSpec},
 };
 
 use super::{Worker, backend::Backend, clock};
@@ -126,12 +126,17 @@ impl Pool {
         Arc::clone(&self.now.borrow().part.plan.spec)
     }
 
-    /// What its backends are chosen by, if by a key.
-    pub(crate) fn hash_key(&self) -> Option<HashKey> {
+    /// What `key` makes of what its backends are chosen by, if that is a key.
+    pub(crate) fn with_hash_key(&self, key: impl FnOnce(&HashKey) -> u64) -> Option<u64> {
         match &self.now.borrow().part.plan.spec.balance {
-            Balance::Hash(key) | Balance::Maglev(key) => Some(key.clone()),
+            Balance::Hash(by) | Balance::Maglev(by) => Some(key(by)),
             _ => None,
         }
+    }
+
+    /// What `look` sees in how connections are made and kept.
+    pub(crate) fn with_connect<T>(&self, look: impl FnOnce(&ConnectSpec) -> T) -> T {
+        look(&self.now.borrow().part.plan.spec.connect)
     }
 
     /// The key of a client's address, if backends are chosen by one.
@@ -165,6 +170,23 @@ impl Pool {
         })
     }
 
+    /// What [`Self::lease`] comes to, if that can be said without waiting.
+    pub(crate) fn lease_now(
+        self: &Rc<Self>,
+        key: Option<u64>,
+        avoid: &[BackendId],
+    ) -> Option<Result<Lease, Denied>> {
+        if self.shared.waiting.load(SeqCst) > 0 {
+            return None;
+        }
+        match self.try_lease(key, avoid) {
+            Ok(lease) => Some(Ok(lease)),
+            Err(NoBackend::Empty) => Some(Err(Denied::Empty)),
+            Err(NoBackend::Tried) => Some(Err(Denied::Tried)),
+            Err(NoBackend::Full) => None,
+        }
+    }
+
     /// A place on a backend other than those in `avoid`; waits for one in the pool's queue if all are full.
     ///
     /// # Errors
@@ -175,13 +197,8 @@ impl Pool {
         key: Option<u64>,
         avoid: &[BackendId],
     ) -> Result<Lease, Denied> {
-        if self.shared.waiting.load(SeqCst) == 0 {
-            match self.try_lease(key, avoid) {
-                Ok(lease) => return Ok(lease),
-                Err(NoBackend::Empty) => return Err(Denied::Empty),
-                Err(NoBackend::Tried) => return Err(Denied::Tried),
-                Err(NoBackend::Full) => {}
-            }
+        if let Some(answer) = self.lease_now(key, avoid) {
+            return answer;
         }
         // Boxed: few wait, and all would carry the room for it.
         Box::pin(self.wait(worker, key, avoid)).await

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use super::{Worker, pool::Pool};
 use crate::{
     access_log::LogBuffer,
+    http,
     plane::ServicePart,
     stats::{Fault, ServiceCounters},
 };
@@ -25,6 +26,8 @@ pub(crate) struct Service {
     pub(crate) pools: Vec<Rc<Pool>>,
     /// Where its lines go.
     pub(crate) log: Option<Rc<LogBuffer>>,
+    /// What HTTP keeps of it here.
+    pub(crate) site: http::SiteCell,
     worker: usize,
     state: Cell<State>,
 }
@@ -51,6 +54,7 @@ impl Service {
             part: Arc::clone(part),
             pools,
             log,
+            site: http::SiteCell::new(),
             worker,
             state: Cell::new(State::Present),
         })

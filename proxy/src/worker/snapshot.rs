@@ -62,6 +62,13 @@ impl Worker {
 }
 
 impl Snapshot {
+    /// All backends that the plan names, with their pools.
+    pub(super) fn backends(&self) -> impl Iterator<Item = (&Rc<Pool>, &Rc<Backend>)> {
+        self.pools
+            .values()
+            .flat_map(|known| known.backends.values().map(|b| (&known.pool, b)))
+    }
+
     /// Whether tasks have to look at their deadlines again.
     fn apply_pool(&mut self, worker: &Worker, part: &Arc<PoolPart>) -> bool {
         let name = &part.shared.name;

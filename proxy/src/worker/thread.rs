@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     access_log::{LogHandle, Logs},
+    http,
     plane::{Reports, Update},
     shared::PerWorker,
     stats::WorkerCounters,
@@ -106,6 +107,7 @@ impl Worker {
             wheel,
             buffers: Rc::new(Buffers::default()),
             pipes: Rc::new(Pipes::default()),
+            http: http::Turns::default(),
             rng: Rng::new(setup.seed, setup.index),
             passives: Passives::default(),
             drains: RefCell::new(Drains::default()),

@@ -184,8 +184,7 @@ impl Histogram {
                 .checked_sub(1)
                 .and_then(|i| self.bounds.get(i).copied())
                 .unwrap_or(0.0);
-            let share = (wanted - below) as f64 / *count as f64;
-            return Some((lower + (upper - lower) * share).min(upper));
+            return Some(lower + (upper - lower) * (wanted - below) as f64 / *count as f64);
         }
         self.bounds.last().copied()
     }

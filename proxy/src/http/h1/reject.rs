@@ -2,28 +2,7 @@
 
 use std::fmt;
 
-/// Whose fault it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Side {
-    /// The peer that sent the request.
-    Client,
-    /// The server that sent the response.
-    Backend,
-    /// This program: its limits, its configuration, its trouble.
-    Balancer,
-}
-
-impl Side {
-    /// The word used in logs, metrics and error pages.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Backend => "backend",
-            Self::Balancer => "balancer",
-        }
-    }
-}
+pub use crate::stats::Side;
 
 macro_rules! reasons {
     ($($name:ident $status:literal $text:literal;)*) => {
@@ -120,7 +99,7 @@ impl Reject {
         match self.side {
             Side::Client => self.reason.request_status(),
             Side::Backend => 502,
-            Side::Balancer => 500,
+            Side::Proxy => 500,
         }
     }
 }
