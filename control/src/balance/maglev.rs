@@ -195,6 +195,14 @@ mod tests {
     }
 
     #[test]
+    fn config_order_does_not_matter() {
+        let all = members(300);
+        let reversed: Vec<_> = all.iter().rev().copied().collect();
+        let (a, b) = (Table::new(&all), Table::new(&reversed));
+        assert_eq!(owners(&all, &a), owners(&reversed, &b));
+    }
+
+    #[test]
     fn a_weight_of_zero_is_like_absence() {
         let all = members(10);
         let mut quiesced = all.clone();

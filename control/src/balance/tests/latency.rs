@@ -167,6 +167,15 @@ fn busy_servers_get_what_they_can_do() {
     assert!(mean < 20.0, "{mean} ms");
 }
 
+/// So little traffic that every backend is always unheard of: still at most one request in ten finds out.
+#[test]
+fn exploring_is_bounded_where_there_is_little_traffic() {
+    let mut site = Site::new(&[1; 3], vec![steady(5.0), steady(5.0), steady(90.0)], 1);
+    let _ = site.run(60, 1);
+    let shares = site.run(600, 1).shares();
+    assert!((0.01..0.06).contains(&shares[2]), "{shares:?}");
+}
+
 #[test]
 fn nobody_starves() {
     let mut site = Site::new(&[1; 3], vec![steady(1.0), steady(1.0), steady(3000.0)], 4);

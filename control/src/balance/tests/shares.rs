@@ -102,6 +102,17 @@ fn two_choices_are_better_than_one() {
 }
 
 #[test]
+fn two_choices_of_two_are_both() {
+    let mut balancer = pool(Algorithm::LeastOfTwo, &[1, 1]);
+    let mut held = Vec::new();
+    for _ in 0..200 {
+        held.push(balancer.pick(&Pick::default()).unwrap());
+        let [a, b] = [0, 1].map(|i| balancer.members().list()[i].load.in_flight());
+        assert!(a.abs_diff(b) <= 1, "{a} and {b}");
+    }
+}
+
+#[test]
 fn two_choices_level_loads_by_weight() {
     let picks = held(&mut pool(Algorithm::LeastOfTwo, &[6, 3, 1]), 10_000);
     assert_shares(&shares_of(&picks, 3), &[0.6, 0.3, 0.1], 0.005, "p2c");
