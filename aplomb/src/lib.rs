@@ -2,11 +2,12 @@
 //!
 //! A library so that tests, benchmarks and examples reach its parts; `main` only dispatches. Nobody depends on it.
 //! The command line begins in [`cli`], the daemon in [`daemon`], what it asks of backends in
-//! [`probe`]; [`api`] is how operators talk with it.
+//! [`probe`], how one process takes another's place in [`handoff`]; [`api`] is how operators talk with it.
 
 pub mod api;
 pub mod cli;
 pub mod daemon;
+pub mod handoff;
 mod lab;
 mod metrics;
 pub mod probe;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use control::{
-    config::Diagnostics,
+    config::{Change, Diagnostics},
     engine::{Answer, Operation},
     plan::Plan,
     spec::Spec,
@@ -86,17 +86,6 @@ pub struct Applied {
     pub changes: Vec<Change>,
     /// What is likely not meant as it is written.
     pub warnings: Diagnostics,
-}
-
-/// One difference between two configurations.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Change {
-    /// Where: `pool.web.backends.10.0.0.1:80.weight`.
-    pub path: String,
-    /// What was there; none: it is new.
-    pub before: Option<serde_json::Value>,
-    /// What is there now; none: it is gone.
-    pub after: Option<serde_json::Value>,
 }
 
 /// Why an apply was not done. What ran before runs on, untouched.
