@@ -1,9 +1,12 @@
 //! Development tasks: `cargo xtask <task>`.
 //!
 //! Each task is one module: [`layers`] (which crate may depend on which), [`docs`] (links and names
-//! in the documentation).
+//! in the documentation), [`fuzz`] (parsers against made-up input),
+//! [`bench`] (aplomb beside its peers).
 
+mod bench;
 mod docs;
+mod fuzz;
 mod layers;
 
 use clap::{Parser, Subcommand};
@@ -26,12 +29,22 @@ enum Task {
     Layers,
     /// Check that links and code names in the documentation lead somewhere
     Docs,
+    /// Run the fuzz targets for a bounded number of executions
+    Fuzz(fuzz::Options),
+    /// Measure aplomb beside haproxy, nginx and Envoy
+    Bench(bench::Options),
+    /// The backend of benchmarks
+    #[command(hide = true)]
+    Upstream,
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Layers => layers::run(),
         Task::Docs => docs::run(),
+        Task::Fuzz(options) => fuzz::run(&options),
+        Task::Bench(options) => bench::run(&options),
+        Task::Upstream => bench::upstream::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,7 +5,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     os::unix::net::UnixStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -107,7 +107,7 @@ struct Site {
     _dir: tempfile::TempDir,
 }
 
-fn unix(path: &std::path::Path) -> AdminSpec {
+fn unix(path: &Path) -> AdminSpec {
     AdminSpec {
         listen: AdminListen::Unix {
             path: path.into(),
@@ -122,7 +122,7 @@ fn site() -> Site {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("admin.sock");
     let node = Arc::new(Remembers::default());
-    let listeners = Listeners::bind(&unix(&socket), Place::Free).unwrap();
+    let listeners = Listeners::bind(&unix(&socket), Path::new("/"), Place::Free).unwrap();
     Site {
         server: Server::start(Arc::clone(&node) as _, listeners).unwrap(),
         client: Client::unix(socket.clone()),
@@ -259,7 +259,7 @@ fn over_tcp_only_the_token_opens_and_swapping_moves_the_door() {
         metrics: Some(metrics),
     };
     let current = site.server.spec().clone();
-    let listeners = Listeners::bind(&spec, Place::Own(&current)).unwrap();
+    let listeners = Listeners::bind(&spec, Path::new("/"), Place::Own(&current)).unwrap();
     site.server.swap(listeners);
 
     assert!(get(admin, "/v1/status", "").starts_with("HTTP/1.1 401"));
@@ -277,7 +277,7 @@ fn over_tcp_only_the_token_opens_and_swapping_moves_the_door() {
 
     // Nothing changes for what stays the same.
     let current = site.server.spec().clone();
-    let again = Listeners::bind(&spec, Place::Own(&current)).unwrap();
+    let again = Listeners::bind(&spec, Path::new("/"), Place::Own(&current)).unwrap();
     assert!(again.admin.is_none() && again.metrics.is_none());
 }
 

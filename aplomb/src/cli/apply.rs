@@ -6,7 +6,10 @@ use super::{
     client::{AdminArgs, Client, block_on, escape},
     exit::{Failure, Outcome, print},
 };
-use crate::api::model::{Applied, Change};
+use crate::{
+    api::model::{Applied, Change},
+    config,
+};
 
 /// What `apply` takes.
 #[derive(Debug, clap::Args)]

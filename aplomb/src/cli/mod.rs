@@ -5,6 +5,7 @@
 
 mod apply;
 mod backend;
+mod check;
 pub(crate) mod client;
 pub(crate) mod exit;
 mod explain;
@@ -34,6 +35,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say whether a configuration file is in order
+    Check(check::Args),
     /// Show what the daemon does: services, pools, backends
     Status(status::Args),
     /// Watch it live: rates, latencies, states
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Outcome {
     let admin = &cli.admin;
     match cli.command {
+        Command::Check(args) => check::run(&args),
         Command::Status(args) => status::run(admin, &args),
         Command::Top(args) => top::run(admin, &args),
         Command::Apply(args) => apply::run(admin, &args),

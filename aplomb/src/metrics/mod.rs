@@ -1,8 +1,28 @@
-//! Metrics in Prometheus' text format.
+//! Metrics in Prometheus' text format, made from the same status and counters that operators see.
+//!
+//! Names are `aplomb_` and what they are of, units at the end; what every process has is `process_` as everywhere.
+//! Labels are only of the configuration (service, pool, backend, check) or of fixed sets (class, side, reason,
+//! state), never of traffic, so the number of series is bounded by the configuration. `docs/metrics.md` lists them.
+
+mod backends;
+mod daemon;
+pub(crate) mod process;
+mod services;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use self::text::Text;
+use crate::api::model::{Stats, Status};
+
+/// The Content-Type of what [`encode`] makes.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-pub(crate) fn encode(
-    _status: &crate::api::model::Status,
-    _stats: &crate::api::model::Stats,
-) -> String {
-    String::new()
+
+/// All metrics of a node.
+pub(crate) fn encode(status: &Status, stats: &Stats) -> String {
+    let mut text = Text::default();
+    daemon::encode(&mut text, status, &stats.daemon);
+    services::encode(&mut text, stats);
+    backends::encode(&mut text, stats);
+    text.finish()
 }

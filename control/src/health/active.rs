@@ -169,8 +169,8 @@ impl Stage {
             Some(false) => self.spec.interval_down,
             Some(true) | None => self.spec.interval,
         };
-        let wait = chance.jittered(interval.max(MIN_INTERVAL), self.spec.jitter);
-        self.next = Next::Probe(now + wait);
+        let wait = chance.jittered(interval, self.spec.jitter);
+        self.next = Next::Probe(now + wait.max(MIN_INTERVAL));
     }
 
     fn pass(&mut self, now: Instant) {

@@ -16,6 +16,8 @@ mod query;
 mod request;
 mod router;
 mod shadow;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     hash_key::{connection_key, hash_key},

@@ -4,7 +4,11 @@ mod tcp;
 mod tls;
 mod unix;
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use control::spec::{AdminAuth, AdminListen, AdminSpec};
 use tokio_rustls::TlsAcceptor;
@@ -82,17 +86,18 @@ pub enum Place<'a> {
 }
 
 impl Listeners {
-    /// Binds what `spec` asks for. Blocks for no longer than it takes to read the certificates.
+    /// Binds what `spec` asks for; relative paths in it begin at `directory`. Blocks for no longer than it takes to
+    /// read the certificates.
     ///
     /// # Errors
     /// What cannot be bound, and why; then nothing has changed.
-    pub fn bind(spec: &AdminSpec, place: Place<'_>) -> Result<Self, BindError> {
+    pub fn bind(spec: &AdminSpec, directory: &Path, place: Place<'_>) -> Result<Self, BindError> {
         let admin = match place {
             // Certificates are files, and may be others now under the same name.
             Place::Own(current) if current.listen == spec.listen && !has_files(&spec.listen) => {
                 None
             }
-            _ => Some(admin(&spec.listen, place)?),
+            _ => Some(admin(&spec.listen, directory, place)?),
         };
         let metrics = match (place, spec.metrics) {
             (Place::Own(current), wanted) if current.metrics == wanted => None,
@@ -120,7 +125,7 @@ fn has_files(listen: &AdminListen) -> bool {
     }
 }
 
-fn admin(listen: &AdminListen, place: Place<'_>) -> Result<Admin, BindError> {
+fn admin(listen: &AdminListen, directory: &Path, place: Place<'_>) -> Result<Admin, BindError> {
     match listen {
         AdminListen::Unix { path, mode, group } => {
             let takes_over = match place {
@@ -137,12 +142,15 @@ fn admin(listen: &AdminListen, place: Place<'_>) -> Result<Admin, BindError> {
         AdminListen::Tcp { address, auth } => {
             let (acceptor, access) = match auth {
                 AdminAuth::Token { token, tls } => {
-                    let acceptor = tls.as_ref().map(|files| tls::acceptor(files, None));
+                    let acceptor = tls
+                        .as_ref()
+                        .map(|files| tls::acceptor(directory, files, None));
                     (acceptor.transpose()?, Access::Token(token.clone()))
                 }
-                AdminAuth::Mtls { tls, client_ca } => {
-                    (Some(tls::acceptor(tls, Some(client_ca))?), Access::Granted)
-                }
+                AdminAuth::Mtls { tls, client_ca } => (
+                    Some(tls::acceptor(directory, tls, Some(client_ca))?),
+                    Access::Granted,
+                ),
             };
             let takes_over = match place {
                 Place::Free => false,

@@ -1,6 +1,9 @@
 //! TLS for the TCP listener of the admin API.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use control::spec::TlsFiles;
 use rustls::{
@@ -14,9 +17,15 @@ use super::BindError;
 
 /// What takes TLS connections with this certificate; with `client_ca`, only from clients whose certificate it issued.
 pub(super) fn acceptor(
+    directory: &Path,
     files: &TlsFiles,
-    client_ca: Option<&std::path::PathBuf>,
+    client_ca: Option<&PathBuf>,
 ) -> Result<TlsAcceptor, BindError> {
+    let (chain, key_path) = (
+        directory.join(&files.certificate),
+        directory.join(&files.key),
+    );
+    let client_ca = client_ca.map(|ca| directory.join(ca));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -25,7 +34,7 @@ pub(super) fn acceptor(
         None => builder.with_no_client_auth(),
         Some(ca) => {
             let mut roots = RootCertStore::empty();
-            for certificate in certificates(ca)? {
+            for certificate in certificates(&ca)? {
                 roots
                     .add(certificate)
                     .map_err(|e| BindError::new(ca.display(), e))?;
@@ -36,11 +45,11 @@ pub(super) fn acceptor(
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|e| BindError::new(files.key.display(), e))?;
+    let key = PrivateKeyDer::from_pem_file(&key_path)
+        .map_err(|e| BindError::new(key_path.display(), e))?;
     let config = builder
-        .with_single_cert(certificates(&files.certificate)?, key)
-        .map_err(|e| BindError::new(files.certificate.display(), e))?;
+        .with_single_cert(certificates(&chain)?, key)
+        .map_err(|e| BindError::new(chain.display(), e))?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 

@@ -184,7 +184,8 @@ impl Histogram {
                 .checked_sub(1)
                 .and_then(|i| self.bounds.get(i).copied())
                 .unwrap_or(0.0);
-            return Some(lower + (upper - lower) * (wanted - below) as f64 / *count as f64);
+            let share = (wanted - below) as f64 / *count as f64;
+            return Some((lower + (upper - lower) * share).min(upper));
         }
         self.bounds.last().copied()
     }

@@ -1,0 +1,183 @@
+//! What is served is held against the format, by a reader of our own and by promtool where there is one.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    process::{Command, Stdio},
+};
+
+use super::*;
+use crate::api::model::{
+    BackendStats, CheckStats, ErrorCount, Histogram, PoolStats, ResponseCount, ServiceStats,
+};
+
+#[path = "../../tests/support/exposition.rs"]
+#[expect(unreachable_pub, reason = "shared with the tests of the whole program")]
+mod exposition;
+
+fn histogram() -> Histogram {
+    Histogram {
+        bounds: vec![0.001, 0.0025, 10.0],
+        counts: vec![3, 0, 2, 1],
+        sum_seconds: 12.5,
+    }
+}
+
+fn stats() -> Stats {
+    let responses = vec![ResponseCount {
+        class: "2xx".into(),
+        count: 6,
+    }];
+    let errors = vec![ErrorCount {
+        side: "backend".into(),
+        reason: "timeout".into(),
+        count: 1,
+    }];
+    let backend = |address: &str| BackendStats {
+        address: address.into(),
+        latency_seconds: Some(0.02),
+        responses: responses.clone(),
+        errors: errors.clone(),
+        connect_time: histogram(),
+        response_time: histogram(),
+        checks: vec![CheckStats {
+            name: "http".into(),
+            passed: 3,
+            failed: 1,
+            took_seconds: Some(0.001),
+        }],
+        ..BackendStats::default()
+    };
+    Stats {
+        services: ["shop", "mail"]
+            .map(|name| ServiceStats {
+                name: name.into(),
+                responses: responses.clone(),
+                errors: errors.clone(),
+                duration: histogram(),
+                ..ServiceStats::default()
+            })
+            .into(),
+        pools: vec![PoolStats {
+            name: "web".into(),
+            backends: vec![backend("10.0.0.1:80"), backend("[2001:db8::1]:80")],
+            ..PoolStats::default()
+        }],
+        daemon: crate::api::model::DaemonStats {
+            worker_connections: vec![1, 2],
+            ..Default::default()
+        },
+        ..Stats::default()
+    }
+}
+
+fn status() -> Status {
+    Status {
+        version: "1.0 \"a\\b\"\n".into(),
+        ..Status::default()
+    }
+}
+
+fn value(samples: &[exposition::Sample], name: &str, labels: &[(&str, &str)]) -> f64 {
+    let has = |sample: &exposition::Sample| {
+        labels
+            .iter()
+            .all(|(n, v)| sample.labels.iter().any(|(a, b)| a == n && b == v))
+    };
+    let found: Vec<_> = samples
+        .iter()
+        .filter(|s| s.name == name && has(s))
+        .collect();
+    assert_eq!(found.len(), 1, "{name}{labels:?}: {found:?}");
+    found[0].value
+}
+
+#[test]
+fn the_format_holds_and_numbers_arrive() {
+    let samples = exposition::read(&encode(&status(), &stats())).unwrap();
+    let of = |name: &str, labels: &[(&str, &str)]| value(&samples, name, labels);
+    let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} is not {b}");
+    near(
+        of("aplomb_build_info", &[("version", "1.0 \"a\\b\"\n")]),
+        1.0,
+    );
+    near(
+        of(
+            "aplomb_service_requests_total",
+            &[("service", "shop"), ("class", "2xx")],
+        ),
+        6.0,
+    );
+    let shop = ("service", "shop");
+    let bucket = "aplomb_service_request_duration_seconds_bucket";
+    near(of(bucket, &[shop, ("le", "10")]), 5.0);
+    near(of(bucket, &[shop, ("le", "+Inf")]), 6.0);
+    let v6 = ("backend", "[2001:db8::1]:80");
+    near(of("aplomb_backend_state", &[v6, ("state", "up")]), 1.0);
+    near(of("aplomb_backend_state", &[v6, ("state", "down")]), 0.0);
+    near(
+        of("aplomb_backend_checks_total", &[v6, ("result", "failed")]),
+        1.0,
+    );
+    near(of("aplomb_pool_backends", &[("state", "up")]), 2.0);
+}
+
+#[test]
+fn labels_are_of_the_configuration_or_of_fixed_sets() {
+    let samples = exposition::read(&encode(&status(), &stats())).unwrap();
+    let names: BTreeSet<&str> = samples
+        .iter()
+        .flat_map(|s| s.labels.iter().map(|(name, _)| name.as_str()))
+        .collect();
+    let known = [
+        "backend", "check", "class", "le", "pool", "reason", "result", "service", "side", "state",
+        "version", "worker",
+    ];
+    assert_eq!(names, BTreeSet::from(known));
+}
+
+#[test]
+fn the_reader_sees_what_is_wrong() {
+    let head = "# HELP a_total x\n# TYPE a_total counter\n";
+    for (wrong, why) in [
+        ("a 1\n".to_owned(), "no type"),
+        (format!("{head}a_total 1\na_total 2\n"), "twice"),
+        (format!("{head}a_total{{x=\"1}} 1\n"), "an open string"),
+        (format!("{head}a_total one\n"), "not a number"),
+        (format!("{head}a_total 1"), "no end"),
+        (format!("{head}{head}a_total 1\n"), "in pieces"),
+        ("# HELP a x\n# TYPE a counter\na 1\n".into(), "no _total"),
+        (
+            "# HELP h x\n# TYPE h histogram\nh_bucket{le=\"+Inf\"} 2\nh_sum 1\nh_count 3\n".into(),
+            "does not add up",
+        ),
+    ] {
+        assert!(exposition::read(&wrong).is_err(), "{why}");
+    }
+}
+
+#[test]
+fn promtool_agrees() {
+    let child = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = child else {
+        // The reader above has checked the same text; this is a second opinion.
+        eprintln!("promtool is not installed; only our own reader has looked");
+        return;
+    };
+    let text = encode(&status(), &stats());
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+}

@@ -1,0 +1,75 @@
+//! A line per look, where there is no terminal.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Extras, frame::Frame, poller::Poller};
+use crate::cli::{
+    exit::{Outcome, print},
+    table::{latency, rate},
+};
+
+/// How soon an end is noticed.
+const STEP: Duration = Duration::from_millis(50);
+
+/// Prints a line per interval until the end.
+pub(super) fn run(
+    poller: &mut Poller,
+    interval: Duration,
+    end: Option<Instant>,
+    extras: &dyn Extras,
+) -> Outcome {
+    let mut next = Instant::now();
+    loop {
+        next += interval;
+        while Instant::now() < next {
+            if extras.is_over() || end.is_some_and(|end| Instant::now() >= end) {
+                return Ok(());
+            }
+            thread::sleep(STEP.min(next.saturating_duration_since(Instant::now())));
+        }
+        print(&(line(&poller.look()?) + "\n"))?;
+    }
+}
+
+/// One look in one line.
+fn line(frame: &Frame) -> String {
+    let sum =
+        |of: fn(&super::frame::ServiceRow) -> f64| rate(frame.services.iter().map(of).sum::<f64>());
+    let connections: u64 = frame.services.iter().map(|s| s.connections).sum();
+    let quantile = |share| frame.quantile(share).map_or("-".into(), latency);
+    let (up, all) = frame.up();
+    let mut line = format!(
+        "rate {}/s, errors {}/s, p50 {}, p99 {}, {connections} connections, {up} of {all} backends up",
+        sum(|s| s.rate),
+        sum(|s| s.error_rate),
+        quantile(0.5),
+        quantile(0.99),
+    );
+    for backend in frame.backends.iter().filter(|b| !b.state.is_up()) {
+        line += &format!("; {} {}", backend.name, backend.state.as_str());
+        if !backend.why.is_empty() {
+            line += &format!(" ({})", backend.why);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_says_rate_and_trouble() {
+        let (_, before) = super::super::frame::tests::node(10.0, 100);
+        let (status, now) = super::super::frame::tests::node(12.0, 150);
+        let line = line(&Frame::new(&status, &now, Some(&before)));
+        assert!(line.starts_with("rate 25/s, errors 0/s, p50 "), "{line}");
+        assert!(
+            line.ends_with("1 of 2 backends up; web/10.0.0.2:80 down (connection refused)"),
+            "{line}"
+        );
+    }
+}
