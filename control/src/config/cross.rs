@@ -7,11 +7,13 @@ use std::{
 
 use super::{
     diagnostic::{Problem, Span},
+    limits,
     section::service::PlacedService,
     walk::{At, Cx, quote},
 };
 use crate::{
     name::Name,
+    route::Router,
     spec::{AdminListen, Balance, PoolSpec, Scheme, ServiceKind, ServiceSpec},
 };
 
@@ -91,6 +93,38 @@ fn hash_key(service: &PlacedService, pool: &PlacedPool, span: Span, cx: &mut Cx<
     );
     let problem = Problem::error(span, message).related(pool.name, "this pool");
     cx.push(problem.help("balance that pool by \"source\", or make the service listen for http"));
+}
+
+/// Routes compile, and something is left to each by those before it.
+pub(super) fn routes(services: &[PlacedService], cx: &mut Cx<'_>) {
+    for service in services {
+        let ServiceKind::Http(http) = &service.spec.kind else {
+            continue;
+        };
+        let place = |route: usize| service.routes.get(route).copied().unwrap_or_default();
+        let router = match Router::new(&http.routes) {
+            Ok(router) => router,
+            Err(bad) => {
+                let message = format!("not a regular expression: {}", quote(&bad.to_string()));
+                cx.push(Problem::error(place(bad.route), message));
+                continue;
+            }
+        };
+        if http.routes.len() > limits::ROUTES_COMPARED {
+            continue;
+        }
+        for shadowed in router.shadowed(&http.routes) {
+            let problem = Problem::warning(
+                place(shadowed.route),
+                "nothing is left to this route: an earlier one takes all that it would",
+            );
+            cx.push(
+                problem
+                    .related(place(shadowed.by), "this one")
+                    .help("put the narrower route first"),
+            );
+        }
+    }
 }
 
 /// No two listen on the same address.

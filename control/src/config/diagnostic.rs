@@ -215,10 +215,39 @@ pub(super) struct Report {
     omitted: usize,
     errors: usize,
     hidden: Vec<Span>,
+    /// Lines that are not TOML, each from its first byte to its last.
+    broken: Vec<Span>,
 }
 
 impl Report {
+    /// Adds a problem, unless it stands in a line that is not TOML: what it complains of may not be there.
     pub(super) fn push(&mut self, problem: Problem) {
+        let at = problem.span.start;
+        if !self
+            .broken
+            .iter()
+            .any(|line| line.start <= at && at <= line.end)
+        {
+            self.push_syntax(problem);
+        }
+    }
+
+    /// Takes a line for not TOML; further problems that stand in it are dropped. Whether it was taken for TOML.
+    pub(super) fn break_line(&mut self, line: Span) -> bool {
+        let is_new = !self.broken.contains(&line);
+        if is_new && !self.is_full() {
+            self.broken.push(line);
+        }
+        is_new
+    }
+
+    /// Whether the text is TOML, as far as that was found out.
+    pub(super) fn is_toml(&self) -> bool {
+        self.broken.is_empty()
+    }
+
+    /// Adds a problem of the syntax.
+    pub(super) fn push_syntax(&mut self, problem: Problem) {
         self.errors += usize::from(problem.severity == Severity::Error);
         if self.is_full() {
             self.omitted += 1;

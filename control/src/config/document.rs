@@ -8,6 +8,7 @@ use toml::{
 use super::{
     diagnostic::{Problem, Report, Span},
     limits,
+    walk::quote,
 };
 
 /// A value of the text and where it stands.
@@ -24,34 +25,53 @@ pub(super) fn read<'i>(text: &'i str, report: &mut Report) -> DeTable<'i> {
         let (table, errors) = DeTable::parse_recoverable(text);
         (table.into_inner(), errors)
     };
-    let mut last_line = None;
     for error in errors {
         let span = error.span().map(Span::from).unwrap_or_default();
-        if error.message() == "duplicate key" {
-            report.push(duplicate(span, &table, text));
-            continue;
-        }
-        // One slip makes the parser stumble several times; the first time says it best.
         let line = line_of(span, text);
-        if last_line.replace(line) != Some(line) {
-            report.push(syntax(span, error.message(), text));
+        if error.message() == "duplicate key" {
+            report.push_syntax(duplicate(span, &table, text));
+            // Of a header given twice, what stood below the first may be lost.
+            let is_header = text[line.start..].trim_start().starts_with('[');
+            let _ = is_header && report.break_line(line);
+        } else if report.break_line(line) {
+            // One slip makes the parser stumble several times; the first time says it best.
+            report.push_syntax(syntax(span, error.message(), text));
         }
     }
     table
 }
 
-fn line_of(span: Span, text: &str) -> usize {
-    text.as_bytes()
-        .get(..span.start)
-        .and_then(|before| before.iter().rposition(|b| *b == b'\n'))
-        .map_or(0, |at| at + 1)
+/// The line that `span` begins in, without its end.
+fn line_of(span: Span, text: &str) -> Span {
+    let at = span.start.min(text.len());
+    let before = &text.as_bytes()[..at];
+    let behind = &text.as_bytes()[at..];
+    let start = before
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |at| at + 1);
+    let end = behind
+        .iter()
+        .position(|b| *b == b'\n')
+        .map_or(text.len(), |found| at + found);
+    Span { start, end }
 }
 
 fn syntax(span: Span, message: &str, text: &str) -> Problem {
-    let problem = Problem::error(span, format!("not TOML: {message}"));
     let found = text.get(span.start..span.end).unwrap_or_default();
-    if message.contains("quoted") || message.contains("string values must be") {
-        return problem.help(format!("put text in quotes: \"{}\"", found.escape_debug()));
+    let about_a_value = message.contains("string values must be quoted")
+        || message.starts_with("invalid float")
+        || message.starts_with("invalid boolean");
+    if about_a_value && found.is_empty() {
+        return Problem::error(span, "not TOML: the value is missing");
+    }
+    if about_a_value && found.starts_with(|c: char| c.is_alphabetic()) {
+        return Problem::error(span, "not TOML: text stands in quotes")
+            .help(format!("write \"{}\"", quote(found)));
+    }
+    let problem = Problem::error(span, format!("not TOML: {message}"));
+    if message.contains("string values must be quoted") {
+        return problem.help(format!("write \"{}\"", quote(found)));
     }
     problem
 }
@@ -70,7 +90,7 @@ fn duplicate(span: Span, table: &DeTable<'_>, text: &str) -> Problem {
 
 /// Where the key that stands again at `span` stood first.
 fn first_place(span: Span, key: &str, table: &DeTable<'_>, text: &str) -> Option<Span> {
-    let line = line_of(span, text);
+    let line = line_of(span, text).start;
     if text.get(line..span.start)?.trim_start().starts_with('[') {
         return first_header(span, line, text);
     }

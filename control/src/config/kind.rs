@@ -120,6 +120,8 @@ pub(super) enum Kind {
     Map {
         /// What its keys are.
         keys: &'static str,
+        /// One of them.
+        example: &'static str,
         /// What its values are.
         of: Box<Kind>,
     },
@@ -149,7 +151,7 @@ impl Kind {
             Self::List { of, .. } if matches!(**of, Self::Table(_)) => "a list of tables".into(),
             Self::List { of, or_one: false } => format!("a list, each entry {}", of.words()),
             Self::List { of, or_one: true } => format!("{}, or a list of such", of.words()),
-            Self::Map { of, .. } => format!("a table, each value {}", of.words()),
+            Self::Map { .. } => "a table of names and values".into(),
             Self::Table(_) => "a table".into(),
             Self::Any(kinds) => {
                 let mut words: Vec<_> = kinds.iter().map(Self::words).collect();
@@ -174,7 +176,7 @@ impl Kind {
             Self::List { of, or_one: true } => of.example()?,
             Self::List { of, .. } if matches!(**of, Self::Table(_)) => "a list of tables".into(),
             Self::List { of, or_one: false } => format!("[{}]", of.example()?),
-            Self::Map { .. } => return None,
+            Self::Map { example, of, .. } => format!("{{ {example} = {} }}", of.example()?),
             Self::Table(section) => {
                 let mut keys = Vec::new();
                 for key in section.keys {
@@ -234,8 +236,8 @@ macro_rules! section {
             /// Where the table stands: its header, or all of it if it is written in braces.
             #[allow(dead_code, reason = "not every section has something to say of itself as a whole")]
             pub(in crate::config) span: $crate::config::diagnostic::Span,
-            /// The keys given that belong to some forms of the section only.
-            #[allow(dead_code, reason = "not every section has forms")]
+            /// The keys that stand in the text.
+            #[allow(dead_code, reason = "not every section needs to know")]
             pub(in crate::config) given: $crate::config::walk::Given,
             $(
                 $(#[doc = $key_doc])*

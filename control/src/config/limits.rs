@@ -21,6 +21,9 @@ pub const VIPS: usize = 4096;
 pub const BACKENDS: usize = 65_536;
 /// Routes of one service: they are tried in order.
 pub const ROUTES: usize = 10_000;
+/// Routes of one service up to which each is compared with all before it, to warn of those that can never
+/// match: the work grows with the square.
+pub const ROUTES_COMPARED: usize = 1000;
 /// Addresses of one service: each is a socket in each worker.
 pub const LISTENS: usize = 256;
 /// Checks of one pool: each is a probe of each backend.

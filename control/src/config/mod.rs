@@ -4,7 +4,8 @@
 //! [`section`]: they alone say which keys there are, of which kind, with which default, so that parsing,
 //! messages, the JSON schema and the reference cannot drift apart. [`form`] holds the kinds of values,
 //! [`cross`] what no section can tell alone, [`unsupported`] what this build refuses, [`limits`] how much is
-//! too much. What is wrong is a [`Diagnostic`]. [`parse`] is the one way in, [`diff`] tells two results apart.
+//! too much. What is wrong is a [`Diagnostic`]. [`parse`] is the one way in, [`diff`] tells two results apart;
+//! [`schema`] and [`reference`](fn@reference) write the key tables down for editors and people.
 
 mod cross;
 mod diagnostic;
@@ -13,9 +14,13 @@ mod document;
 mod form;
 mod kind;
 pub mod limits;
+mod reference;
 mod render;
+mod schema;
 mod section;
 mod suggest;
+#[cfg(test)]
+mod tests;
 mod unsupported;
 mod walk;
 
@@ -38,6 +43,8 @@ use self::{
 pub use self::{
     diagnostic::{Diagnostic, Diagnostics, Position, Related, Severity, Style},
     diff::{Change, diff},
+    reference::reference,
+    schema::schema,
 };
 use crate::spec::{AdminSpec, Spec};
 
@@ -113,7 +120,7 @@ fn read(cx: &mut Cx<'_>) -> Option<Spec> {
         return None;
     }
     let table = document::read(cx.text, &mut cx.report);
-    cx.is_toml = !cx.report.has_errors();
+    cx.is_toml = cx.report.is_toml();
     let declared = declared_pools(&table);
     let root = Spanned::new(0..0, DeValue::Table(table));
     let root = RootKeys::read(&root, cx)?;
@@ -179,6 +186,7 @@ fn admit(root: RootKeys, declared: &BTreeSet<String>, cx: &mut Cx<'_>) -> Option
             .as_ref()
             .map_or(&fallback.listen, |admin| &admin.listen);
         let own = OwnListeners::of(listen, listen_at, metrics_at.as_ref());
+        cross::routes(&services, cx);
         cross::listeners(&services, &own, cx);
     }
     Some(Spec {

@@ -59,6 +59,10 @@ pub(super) fn refuse(root: &RootKeys, cx: &mut Cx<'_>) {
     }
     for vip in &root.vip.0 {
         let problem = Problem::error(vip.span, "virtual addresses are not in this build");
-        cx.push(problem.help("leave [[vip]] out; the addresses must be assigned by other means"));
+        cx.push(
+            problem
+                .help("leave [[vip]] out")
+                .note("the addresses must be assigned by other means"),
+        );
     }
 }

@@ -55,12 +55,19 @@ impl Cx<'_> {
             format!("expected {}, found {}", wanted.words(), found(value)),
         );
         let raw = self.text.get(value.span()).unwrap_or_default();
+        let header = raw.trim_matches(['[', ']']);
         let help = match (value.get_ref(), wanted) {
             (DeValue::Table(_), Kind::List { .. }) if raw.starts_with('[') => {
-                let name = raw.trim_matches(['[', ']']);
-                Some(format!("write [[{name}]]"))
+                Some(format!("write [[{header}]]"))
             }
-            (_, Kind::List { .. }) => Some("put it in brackets: [ … ]".into()),
+            (DeValue::Array(_), Kind::Table(_)) if raw.starts_with("[[") => {
+                Some(format!("write [{header}]"))
+            }
+            (DeValue::Table(_), Kind::List { .. }) => Some("put it in brackets: [{ … }]".into()),
+            (_, Kind::List { of, .. }) => match **of {
+                Kind::Table(_) => Some("write [{ … }], or a [[…]] header for each".into()),
+                _ => Some("put it in brackets: [ … ]".into()),
+            },
             (DeValue::String(text), Kind::Bool | Kind::Int { .. }) => {
                 let text = text.trim();
                 let fits = match wanted {
@@ -125,11 +132,11 @@ pub(super) struct Table<'t, 'i> {
     /// The place of the header or of the braces.
     pub(super) span: Span,
     section: &'static Section,
-    /// The keys given that belong to some forms of the section only.
+    /// The keys that stand in the text.
     pub(super) given: Given,
 }
 
-/// Keys that stand in the text and belong to some forms of their section only, with their places.
+/// Keys that stand in the text, with their places, whether or not their values could be read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Given(Vec<(&'static Key, Span)>);
 
@@ -150,7 +157,7 @@ impl Given {
     /// Complains of keys that do not belong to `form`; `because` says what makes the section that form.
     pub(super) fn only_of(&self, form: &str, because: &str, cx: &mut Cx<'_>) {
         for (key, span) in &self.0 {
-            if key.only.contains(&form) {
+            if key.only.is_empty() || key.only.contains(&form) {
                 continue;
             }
             let name = key.name();
@@ -181,9 +188,10 @@ impl<'t, 'i> Table<'t, 'i> {
         for key in values.keys() {
             let span = key.span().into();
             match section.key(key.get_ref()) {
+                // Below a header that is not TOML, keys seem to stand at the top.
+                None if !cx.is_toml && value.span().is_empty() => {}
                 None => cx.push(unknown_key(key.get_ref(), span, section, cx)),
-                Some(known) if !known.only.is_empty() => given.0.push((known, span)),
-                Some(_) => {}
+                Some(known) => given.0.push((known, span)),
             }
         }
         Some(Self {
@@ -264,14 +272,27 @@ fn unknown_key(given: &str, span: Span, section: &'static Section, cx: &Cx<'_>) 
     if let Some(help) = cx.did_you_mean(given, names.iter().map(|n| &**n)) {
         return problem.help(help);
     }
+    let mut owners = Vec::new();
     for key in section.keys {
         if let Some(below) = (key.kind)().section() {
             if below.key(given).is_some() {
-                return problem.help(format!(
-                    "`{given}` is a key of `{name}`: write {name} = {{ {given} = … }}",
-                    name = key.name()
-                ));
+                owners.push((below.title, key.name()));
             }
+        }
+    }
+    match owners.as_slice() {
+        [] => {}
+        [(title, _), ..] if title.starts_with('[') => {
+            let titles: Vec<_> = owners.iter().map(|(title, _)| *title).collect();
+            let titles = titles.join(" or ");
+            return problem.help(format!(
+                "it is a key of {titles}: write it below that header"
+            ));
+        }
+        [(_, name), ..] => {
+            return problem.help(format!(
+                "`{given}` is a key of `{name}`: write {name} = {{ {given} = … }}"
+            ));
         }
     }
     let mut keys = String::from("its keys are ");

@@ -78,6 +78,10 @@ fn socket(text: &str) -> Result<SocketAddr, Fault> {
     let Some((host, port)) = text.rsplit_once(':') else {
         return Err(is_not::<Address>(text).help("write IP:PORT or [IPv6]:PORT"));
     };
+    if port.is_empty() {
+        return Err(Fault::new(format!("\"{shown}\" has no port"))
+            .help(format!("write \"{shown}80\", with the port you mean")));
+    }
     if port.parse::<u16>().is_err() {
         let at = text.len() - port.len()..text.len();
         let fault = Fault::new(format!("\"{}\" is not a port", quote(port)));

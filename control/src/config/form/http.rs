@@ -128,7 +128,7 @@ impl Template {
 
 impl Form for Template {
     const WHAT: &'static str = "the value of a header, with variables such as {client}";
-    const EXAMPLE: &'static str = "{client}";
+    const EXAMPLE: &'static str = "https://{host}{uri}";
 
     fn parse(text: &str) -> Result<Self, Fault> {
         let text = HeaderValue::parse(text)?.0;

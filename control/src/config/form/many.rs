@@ -96,6 +96,7 @@ impl<K: super::Form, V: Read> Read for Map<K, V> {
     fn kind() -> Kind {
         Kind::Map {
             keys: K::WHAT,
+            example: K::EXAMPLE,
             of: Box::new(V::kind()),
         }
     }
@@ -125,7 +126,7 @@ impl<K: super::Form, V: Read> Read for Map<K, V> {
                 Ok(read) => Some(read),
                 Err(fault) => {
                     let problem = fault.problem(span, key.get_ref(), cx);
-                    cx.push(problem.note(format!("the keys here are each {}", K::WHAT)));
+                    cx.push(problem);
                     None
                 }
             };

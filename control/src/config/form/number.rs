@@ -178,7 +178,7 @@ pub(in crate::config) fn duration(text: &str) -> Result<Duration, Fault> {
             let fault = if number.is_empty() {
                 what()
             } else {
-                Fault::new(format!("\"{}\" is not a unit of time", quote(unit)))
+                Fault::new(format!("\"{}\" is not a unit of time", quote(unit.trim())))
                     .help("the units are ms, s, min, h and d")
                     .at(at..at + unit.len())
             };
@@ -280,6 +280,9 @@ fn size(text: &str) -> Result<u64, Fault> {
     };
     if unit_name.is_empty() {
         return Ok(number_read);
+    }
+    if unit.starts_with('.') {
+        return Err(Fault::new("a size is a whole number").help("write a smaller unit"));
     }
     match SIZES.iter().find(|(name, _)| *name == unit_name) {
         Some((_, scale)) => Ok(number_read.saturating_mul(*scale)),

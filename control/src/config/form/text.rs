@@ -25,7 +25,7 @@ pub(in crate::config) struct AnyText(pub(in crate::config) String);
 
 impl Form for AnyText {
     const WHAT: &'static str = "text";
-    const EXAMPLE: &'static str = "";
+    const EXAMPLE: &'static str = "text";
 
     fn parse(text: &str) -> Result<Self, Fault> {
         Ok(Self(text.into()))
@@ -55,7 +55,7 @@ pub(in crate::config) struct FilePath(pub(in crate::config) PathBuf);
 
 impl Form for FilePath {
     const WHAT: &'static str = "the path of a file";
-    const EXAMPLE: &'static str = "/etc/aplomb/shop.crt";
+    const EXAMPLE: &'static str = "/path/to/file";
     const PATTERN: &'static str = "^.+$";
 
     fn parse(text: &str) -> Result<Self, Fault> {
@@ -85,6 +85,7 @@ impl Form for Mode {
 
 /// The name of a network interface.
 #[derive(Clone, Debug)]
+#[expect(dead_code, reason = "read for its form: virtual addresses are refused")]
 pub(in crate::config) struct Interface(pub(in crate::config) String);
 
 impl Form for Interface {

@@ -63,12 +63,41 @@ impl Read for BalanceName {
     }
 
     fn read(value: &Value<'_>, cx: &mut Cx<'_>) -> Option<Self> {
-        if let Some(problem) = unsupported::algorithm(value) {
+        if let Some(problem) = unsupported::algorithm(value).or_else(|| elsewhere(value)) {
             cx.push(problem);
             return None;
         }
         Algorithm::read(value, cx).map(Self)
     }
+}
+
+/// What other balancers call the algorithms.
+const ELSEWHERE: [(&str, &str); 17] = [
+    ("round-robin", "rr"),
+    ("roundrobin", "rr"),
+    ("round_robin", "rr"),
+    ("static-rr", "wrr"),
+    ("weighted-round-robin", "wrr"),
+    ("leastconn", "lc"),
+    ("least_conn", "lc"),
+    ("least-connections", "lc"),
+    ("weighted-least-connections", "wlc"),
+    ("least_request", "p2c"),
+    ("power-of-two", "p2c"),
+    ("ip_hash", "source-hash"),
+    ("source", "source-hash"),
+    ("uri", "uri-hash"),
+    ("consistent-hash", "maglev"),
+    ("ring_hash", "maglev"),
+    ("ewma", "least-time"),
+];
+
+/// The problem with a name that another balancer gives to an algorithm.
+fn elsewhere(value: &Value<'_>) -> Option<Problem> {
+    let name = value.get_ref().as_str()?;
+    let (_, ours) = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name)?;
+    let problem = Problem::error(value.span(), format!("\"{name}\" is not known here"));
+    Some(problem.help(format!("it is called \"{ours}\" here")))
 }
 
 section! {
@@ -157,6 +186,8 @@ fn source_net(prefixes: &str) -> Result<HashKey, Fault> {
 pub(in crate::config) fn admit(text: At<BalanceText>, cx: &mut Cx<'_>) -> Option<Balance> {
     let (algorithm, key, span) = match text.value {
         Either::One(name) => (name.0, None, text.span),
+        // A key that could not be read was complained of.
+        Either::Other(keys) if keys.key.is_none() && keys.given.has("key") => return None,
         Either::Other(keys) => (keys.algorithm.value.0, keys.key, keys.algorithm.span),
     };
     let given = key.as_ref().map(|key| key.value.clone());

@@ -46,7 +46,7 @@ pub(in crate::config) struct ExpectText(Expect);
 impl Form for ExpectText {
     const WHAT: &'static str = "text that must appear, or \"~regex\"";
     const EXAMPLE: &'static str = "ok";
-    const PATTERN: &'static str = "^[^]+$";
+    const PATTERN: &'static str = r"^[\s\S]+$";
 
     fn parse(text: &str) -> Result<Self, Fault> {
         if text.is_empty() {

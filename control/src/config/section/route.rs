@@ -152,7 +152,7 @@ impl RouteKeys {
             action,
             name: self.name.map(|name| name.value),
             matches: RouteMatch {
-                hosts: list(self.host, "the host", |host| format!("{host:?}"), cx),
+                hosts: list(self.host, "the host", show_host, cx),
                 path: self.path.map(|path| path.value),
                 methods: list(self.method, "the method", |m| m.0.clone(), cx)
                     .into_iter()
@@ -193,7 +193,10 @@ impl RouteKeys {
             [_] => {}
             [] => {
                 // One that is given and could not be read was complained of.
-                if cx.is_toml && !self.given.has("pool") {
+                let unread = ["pool", "redirect", "respond"]
+                    .iter()
+                    .any(|key| self.given.has(key));
+                if cx.is_toml && !unread {
                     let problem = Problem::error(
                         self.span,
                         "the route does not say what becomes of requests",
@@ -234,6 +237,13 @@ impl RouteKeys {
             );
             cx.push(problem.help("write path = \"/prefix/\" or \"/prefix*\""));
         }
+    }
+}
+
+fn show_host(host: &HostMatch) -> String {
+    match host {
+        HostMatch::Exact(name) => format!("\"{name}\""),
+        HostMatch::Below(name) => format!("\"*.{name}\""),
     }
 }
 

@@ -168,7 +168,7 @@ impl ServiceKeys {
             return self.http(cx);
         }
         let Some(pool) = self.pool else {
-            if cx.is_toml {
+            if cx.is_toml && !self.given.has("pool") {
                 let problem = Problem::error(self.span, "`pool` is missing in [[service]]");
                 cx.push(problem.help("write pool = \"NAME\""));
             }
@@ -236,7 +236,8 @@ impl ServiceKeys {
                 return None;
             }
             (None, None) => {
-                if cx.is_toml && !self.given.has("routes") {
+                let unread = self.given.has("routes") || self.given.has("pool");
+                if cx.is_toml && !unread {
                     let problem =
                         Problem::error(self.span, "the service does not say where requests go");
                     cx.push(problem.help("write pool = \"NAME\" or routes = [ … ]"));

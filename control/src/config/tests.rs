@@ -1,0 +1,488 @@
+//! The examples, the defaults and the limits, against the key tables.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use serde_json::Value;
+
+use super::{
+    NoSources, Style, kind::Presence, limits, parse, schema, schema::sections, section::RootKeys,
+};
+use crate::{
+    name::Name,
+    spec::{
+        AdminSpec, LogSpec, ProxySpec, ServiceKind, Spec,
+        check::PassiveSpec,
+        http::HttpSpec,
+        pool::{ConnectSpec, QueueSpec},
+        service::{TcpSpec, UdpSpec},
+    },
+};
+
+const EXAMPLES: [(&str, &str); 6] = [
+    ("minimal", include_str!("../../../examples/minimal.toml")),
+    ("http", include_str!("../../../examples/http.toml")),
+    ("tcp", include_str!("../../../examples/tcp.toml")),
+    ("udp", include_str!("../../../examples/udp.toml")),
+    ("checks", include_str!("../../../examples/checks.toml")),
+    (
+        "reference",
+        include_str!("../../../examples/reference.toml"),
+    ),
+];
+
+fn spec(text: &str) -> Spec {
+    match parse(text, "test.toml", &NoSources) {
+        Ok(admitted) => {
+            assert!(admitted.warnings.is_empty(), "{}", admitted.warnings);
+            admitted.spec
+        }
+        Err(problems) => panic!("{problems}"),
+    }
+}
+
+#[test]
+fn examples_are_taken_without_a_warning() {
+    for (name, text) in EXAMPLES {
+        let spec = spec(text);
+        assert!(!spec.services.is_empty(), "{name}");
+    }
+    assert!(EXAMPLES[0].1.lines().count() <= 10);
+}
+
+#[test]
+fn the_reference_names_every_key() {
+    let (_, text) = EXAMPLES[5];
+    for section in sections().into_iter().chain([RootKeys::SECTION]) {
+        for key in section.keys {
+            let name = key.name();
+            let given = [format!("{name} ="), format!("[{name}"), format!(".{name}]")];
+            assert!(
+                given.iter().any(|given| text.contains(given)),
+                "`{name}` of {} is not in examples/reference.toml",
+                section.title
+            );
+        }
+    }
+}
+
+#[test]
+fn defaults_of_the_reference_are_the_defaults() {
+    let (_, text) = EXAMPLES[5];
+    let uncommented: Vec<String> = text
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => rest.into(),
+            _ => line.to_owned(),
+        })
+        .collect();
+    let count = uncommented
+        .iter()
+        .zip(text.lines())
+        .filter(|(a, b)| a != b)
+        .count();
+    assert!(count > 40, "{count} defaults");
+    assert_eq!(spec(text), spec(&uncommented.join("\n")));
+}
+
+#[test]
+fn defaults_are_those_of_the_spec() {
+    let spec = spec(
+        r#"
+        [[pool]]
+        name = "p"
+        check = { tcp = true, damping = true }
+        backends = ["10.0.0.1:80"]
+        [[service]]
+        name = "h"
+        listen = "http://0.0.0.0:80"
+        pool = "p"
+        [[service]]
+        name = "t"
+        listen = "tcp://0.0.0.0:81"
+        pool = "p"
+        [[service]]
+        name = "u"
+        listen = "udp://0.0.0.0:82"
+        pool = "p"
+        "#,
+    );
+    assert_eq!(spec.admin, AdminSpec::default());
+    assert_eq!(spec.log, LogSpec::default());
+    assert_eq!(spec.proxy, ProxySpec::default());
+    let pool = &spec.pools[0];
+    assert_eq!(pool.passive, PassiveSpec::default());
+    assert_eq!(pool.queue, QueueSpec::default());
+    assert_eq!(pool.connect, ConnectSpec::default());
+    assert!(pool.checks[0].damping.is_some());
+    assert_eq!(pool.checks[0].interval, pool.checks[0].interval_down);
+    let name: Name = "p".parse().unwrap();
+    let route = crate::spec::RouteSpec::to_pool(name.clone());
+    let http = HttpSpec::to_routes(vec![route]);
+    let kinds: Vec<_> = spec.services.iter().map(|s| s.kind.clone()).collect();
+    assert_eq!(
+        kinds,
+        [
+            ServiceKind::Http(Box::new(http)),
+            ServiceKind::Tcp(TcpSpec::to_pool(name.clone())),
+            ServiceKind::Udp(UdpSpec::to_pool(name)),
+        ]
+    );
+}
+
+#[test]
+fn an_empty_configuration_is_one() {
+    assert_eq!(spec(""), Spec::default());
+    assert_eq!(spec("# nothing\n"), Spec::default());
+    assert_eq!(spec("\u{feff}"), Spec::default());
+}
+
+/// A pool of `count` backends, used by a service.
+fn backends(count: usize) -> String {
+    let mut text =
+        String::from("[[service]]\nname = \"s\"\nlisten = \"tcp://0.0.0.0:80\"\npool = \"p\"\n");
+    text += "[[pool]]\nname = \"p\"\nbackends = [\n";
+    for i in 0..count {
+        let (a, b, c) = (i >> 16, i >> 8 & 255, i & 255);
+        text += &format!(
+            "  {{ address = \"10.{a}.{b}.{c}:8080\", weight = {} }},\n",
+            i % 100 + 1
+        );
+    }
+    text + "]\n"
+}
+
+#[test]
+fn ten_thousand_backends_and_the_limit() {
+    assert_eq!(spec(&backends(10_000)).pools[0].backends.len(), 10_000);
+    assert_eq!(
+        spec(&backends(limits::BACKENDS)).pools[0].backends.len(),
+        limits::BACKENDS
+    );
+    let problems = parse(&backends(limits::BACKENDS + 1), "t", &NoSources).unwrap_err();
+    assert_eq!(problems.problems.len(), 1);
+    assert_eq!(
+        problems.problems[0].message,
+        "65537 backends are too many: at most 65536"
+    );
+}
+
+#[test]
+fn other_limits() {
+    let pools = |count: usize| -> String {
+        let pool = |i| format!("[[pool]]\nname = \"p{i}\"\nbackends = [\"10.0.0.1:80\"]\n");
+        (0..count).map(pool).collect()
+    };
+    assert!(parse(&pools(limits::POOLS), "t", &NoSources).is_ok());
+    let said = parse(&pools(limits::POOLS + 1), "t", &NoSources).unwrap_err();
+    assert!(said.to_string().contains("4097 pools are too many"));
+
+    let services = |count: usize| -> String {
+        let service = |i| {
+            format!(
+                "[[service]]\nname = \"s{i}\"\nlisten = \"tcp://0.0.0.0:{}\"\npool = \"p0\"\n",
+                i + 1
+            )
+        };
+        pools(1) + &(0..count).map(service).collect::<String>()
+    };
+    assert!(parse(&services(limits::SERVICES), "t", &NoSources).is_ok());
+    let said = parse(&services(limits::SERVICES + 1), "t", &NoSources).unwrap_err();
+    assert!(said.to_string().contains("4097 services are too many"));
+
+    let routes = |count: usize| {
+        let route = |i| format!("{{ path = \"/{i}\", pool = \"p0\" }},");
+        let routes: String = (0..count).map(route).collect();
+        pools(1)
+            + &format!(
+                "[[service]]\nname = \"s\"\nlisten = \"http://0.0.0.0:80\"\nroutes = [{routes}]\n"
+            )
+    };
+    assert!(parse(&routes(limits::ROUTES), "t", &NoSources).is_ok());
+    let said = parse(&routes(limits::ROUTES + 1), "t", &NoSources).unwrap_err();
+    assert!(said.to_string().contains("10001 routes are too many"));
+
+    let said = parse(&" ".repeat(limits::TEXT + 1), "t", &NoSources).unwrap_err();
+    assert!(said.to_string().contains("8388609 bytes are too many"));
+    let long = format!("[log]\nlevel = \"{}\"", "x".repeat(limits::VALUE + 1));
+    let said = parse(&long, "t", &NoSources).unwrap_err();
+    assert!(said.to_string().contains("65537 bytes are too long"));
+}
+
+#[test]
+fn problems_past_the_limit_are_counted() {
+    let text =
+        "[proxy]\n".to_owned() + &(0..1000).map(|i| format!("k{i} = 1\n")).collect::<String>();
+    let said = parse(&text, "t", &NoSources).unwrap_err();
+    assert_eq!(
+        (said.problems.len(), said.omitted),
+        (limits::PROBLEMS, 1000 - limits::PROBLEMS)
+    );
+    assert_eq!(said.summary(), "200 errors, 800 further problems in t");
+    assert!(
+        said.render(Style::Plain)
+            .ends_with("and 800 further problems\n")
+    );
+}
+
+#[test]
+fn a_problem_as_people_read_it() {
+    let text = "\
+[[pool]]
+name = \"web\"
+balence = \"wlc\"
+backends = [
+  \"10.0.0.1:80\",
+  \"10.0.0.1:80\",
+]
+";
+    let said = parse(text, "/etc/aplomb/aplomb.toml", &NoSources).unwrap_err();
+    assert_eq!(
+        said.render(Style::Plain),
+        "\
+warning: no service uses pool \"web\"
+ --> /etc/aplomb/aplomb.toml:2:8
+  |
+2 | name = \"web\"
+  |        ^^^^^
+
+error: unknown key `balence` in [[pool]]
+ --> /etc/aplomb/aplomb.toml:3:1
+  |
+3 | balence = \"wlc\"
+  | ^^^^^^^
+  |
+  = help: did you mean `balance`?
+
+error: backend 10.0.0.1:80 stands twice in pool \"web\"
+ --> /etc/aplomb/aplomb.toml:6:3
+  |
+5 |   \"10.0.0.1:80\",
+  |   ------------- first given here
+6 |   \"10.0.0.1:80\",
+  |   ^^^^^^^^^^^^^
+  |
+  = help: keep one, and add its weight up
+"
+    );
+    assert!(said.render(Style::Coloured).contains("\u{1b}["));
+    assert_eq!(
+        said.summary(),
+        "2 errors, 1 warning in /etc/aplomb/aplomb.toml"
+    );
+}
+
+#[test]
+fn places_far_apart_are_shown_both() {
+    let text = format!(
+        "[proxy]\nworkers = 1\n{}workers = 2\n",
+        "# a comment that fills the file\n".repeat(1000)
+    );
+    let said = parse(&text, "t", &NoSources).unwrap_err().to_string();
+    assert!(
+        said.contains("1003 | workers = 2") && said.contains("2 | workers = 1"),
+        "{said}"
+    );
+    assert!(said.lines().count() < 20, "{said}");
+}
+
+#[test]
+fn a_problem_as_programs_read_it() {
+    let said = parse("[proxy]\nworkers = 0\nworkers = 1", "t", &NoSources).unwrap_err();
+    assert_eq!(
+        serde_json::to_value(&said).unwrap(),
+        serde_json::json!({
+            "file": "t",
+            "problems": [
+                {
+                    "severity": "error",
+                    "message": "0 is out of range: 1 to 1024",
+                    "line": 2, "column": 11,
+                    "end": { "line": 2, "column": 12 },
+                },
+                {
+                    "severity": "error",
+                    "message": "`workers` is given twice",
+                    "line": 3, "column": 1,
+                    "end": { "line": 3, "column": 8 },
+                    "related": [{
+                        "message": "first given here",
+                        "line": 2, "column": 1,
+                        "end": { "line": 2, "column": 8 },
+                    }],
+                    "help": ["keep one of the two"],
+                },
+            ],
+            "omitted": 0,
+        })
+    );
+}
+
+#[test]
+fn a_secret_in_the_open_is_not_shown() {
+    let text = "[admin]\nlisten = \"127.0.0.1:1\"\ntoken = \"hunter2hunter2hunter2\" # ü\n";
+    let said = parse(text, "t", &NoSources).unwrap_err();
+    let all = format!("{said}{said:?}{}", serde_json::to_string(&said).unwrap());
+    assert!(!all.contains("hunter2"), "{all}");
+    assert!(
+        said.to_string()
+            .contains("token = \"*********************\" # ü"),
+        "{said}"
+    );
+}
+
+/// Whether `value` follows `schema`; as much of JSON Schema as ours uses. The error is where it does not.
+fn follows(value: &Value, schema: &Value, root: &Value, at: &str) -> Result<(), String> {
+    let fail = |why: &str| Err(format!("{at}: {value} {why} {schema}"));
+    if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
+        let definition = root.pointer(name.trim_start_matches('#')).unwrap();
+        return follows(value, definition, root, at);
+    }
+    if let Some(any) = schema.get("anyOf").and_then(Value::as_array) {
+        let tried: Vec<_> = any.iter().map(|s| follows(value, s, root, at)).collect();
+        if tried.iter().all(Result::is_err) {
+            return Err(tried
+                .into_iter()
+                .filter_map(Result::err)
+                .collect::<Vec<_>>()
+                .join("\n  or "));
+        }
+        return Ok(());
+    }
+    if schema.get("const").is_some_and(|wanted| wanted != value) {
+        return fail("is not the constant of");
+    }
+    let wanted = schema.get("type").and_then(Value::as_str).unwrap_or("");
+    let is_type = match wanted {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        _ => true,
+    };
+    if !is_type {
+        return fail("is not of the type of");
+    }
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        if !words.contains(value) {
+            return fail("is not in");
+        }
+    }
+    if let (Some(pattern), Some(text)) = (schema.get("pattern"), value.as_str()) {
+        if !regex::Regex::new(pattern.as_str().unwrap())
+            .unwrap()
+            .is_match(text)
+        {
+            return fail("does not match");
+        }
+    }
+    if let Some(number) = value.as_f64() {
+        let bound = |name| schema.get(name).and_then(Value::as_f64);
+        if bound("minimum").is_some_and(|min| number < min)
+            || bound("maximum").is_some_and(|max| number > max)
+        {
+            return fail("is out of the range of");
+        }
+    }
+    if let (Some(items), Some(entries)) = (schema.get("items"), value.as_array()) {
+        for (i, entry) in entries.iter().enumerate() {
+            follows(entry, items, root, &format!("{at}[{i}]"))?;
+        }
+    }
+    let Some(fields) = value.as_object() else {
+        return Ok(());
+    };
+    for name in schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        if !fields.contains_key(name.as_str().unwrap()) {
+            return fail(&format!("lacks {name} of"));
+        }
+    }
+    for (name, field) in fields {
+        let at = format!("{at}.{name}");
+        match (
+            schema.pointer(&format!("/properties/{name}")),
+            &schema["additionalProperties"],
+        ) {
+            (Some(property), _) => follows(field, property, root, &at)?,
+            (None, Value::Bool(false)) => return Err(format!("{at}: unknown")),
+            (None, other) => follows(field, other, root, &at)?,
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_schema_takes_the_examples() {
+    let schema = schema();
+    for (name, text) in EXAMPLES {
+        let value = serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap();
+        if let Err(why) = follows(&value, &schema, &schema, name) {
+            panic!("{why}");
+        }
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_parsing_refuses_by_form() {
+    let schema = schema();
+    for text in [
+        "zebra = 1",
+        "pool = 1",
+        "[pool]\nname = \"a\"",
+        "[[pool]]\nname = \"a\"",
+        "[[pool]]\nname = \"a b\"\nbackends = []",
+        "[[pool]]\nname = \"a\"\nbackends = [\"10.0.0.1\"]",
+        "[[pool]]\nname = \"a\"\nbackends = []\nslow-start = 5",
+        "[[pool]]\nname = \"a\"\nbackends = []\nslow-start = \"5\"",
+        "[[pool]]\nname = \"a\"\nbackends = []\nbalance = \"zebra\"",
+        "[[pool]]\nname = \"a\"\nbackends = []\npassive = true",
+        "[[pool]]\nname = \"a\"\nbackends = []\ncheck = { http = \"x\" }",
+        "[[pool]]\nname = \"a\"\nbackends = []\ncheck = { http = \"/\", rise = 0 }",
+        "[[service]]\nname = \"a\"\nlisten = \"ftp://0.0.0.0:21\"",
+        "[[service]]\nname = \"a\"\nlisten = \"http://0.0.0.0:80\"\nroutes = [{ poool = \"a\" }]",
+    ] {
+        assert!(parse(text, "t", &NoSources).is_err(), "{text}");
+        let value = serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap();
+        assert!(follows(&value, &schema, &schema, "").is_err(), "{text}");
+    }
+}
+
+#[test]
+fn keys_that_must_be_given_have_no_default() {
+    for section in sections() {
+        for key in section
+            .keys
+            .iter()
+            .filter(|key| key.presence == Presence::Required)
+        {
+            assert!(
+                (key.kind)().example().is_some(),
+                "{} {}",
+                section.title,
+                key.name()
+            );
+        }
+    }
+}
+
+/// `docs/configuration.md` is what [`super::reference`] writes. `APLOMB_BLESS=1` writes it anew.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the page is a file")]
+fn the_page_in_docs_is_up_to_date() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+    let page = super::reference();
+    if std::env::var_os("APLOMB_BLESS").is_some() {
+        std::fs::write(path, &page).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        kept == page,
+        "{path} is not what the key tables say; run the test with APLOMB_BLESS=1"
+    );
+}
