@@ -17,8 +17,8 @@ impl Engine {
         assert_eq!(members, ward.beds.len(), "each backend is in one pool");
         let waiting = ward
             .beds
-            .values()
-            .filter(|bed| bed.deadline.is_some())
+            .iter()
+            .filter(|(_, bed)| bed.deadline.is_some())
             .count();
         assert_eq!(
             waiting,
@@ -30,7 +30,7 @@ impl Engine {
             let mut tally = Tally::default();
             let mut trailing = false;
             for id in &pool.members {
-                let bed = &ward.beds[id];
+                let bed = &ward.beds[id.0];
                 let backend = &bed.backend;
                 assert_eq!(ward.ids[&backend.key], *id, "the key leads to the backend");
                 assert_eq!(bed.fact, backend.fact(), "{}: settled", backend.key);

@@ -43,9 +43,9 @@ use crate::{
     time::Instant,
 };
 
-/// Names a backend for as long as it lives; never used again.
+/// Names a backend for as long as it lives; another may have it after that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct BackendId(u64);
+struct BackendId(usize);
 
 /// The state of a node and what follows from it.
 #[derive(Debug)]
@@ -130,7 +130,7 @@ impl Engine {
         self.now = now;
         while let Some(id) = self.ward.timers.pop_due(now) {
             self.ward.forget_deadline(id);
-            let Some(bed) = self.ward.beds.get_mut(&id) else {
+            let Some(bed) = self.ward.beds.get_mut(id.0) else {
                 continue;
             };
             bed.backend.handle_timeout(
@@ -193,7 +193,7 @@ impl Engine {
     /// What a process that takes over must know: health and operators' words, not the configuration.
     #[must_use]
     pub fn export(&self, now: Instant) -> Saved {
-        let backends = self.ward.beds.values().map(|bed| &bed.backend);
+        let backends = self.ward.beds.iter().map(|(_, bed)| &bed.backend);
         let kept = backends.filter(|backend| !backend.is_removed());
         Saved {
             backends: kept.map(|backend| backend.save(now)).collect(),

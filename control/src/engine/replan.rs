@@ -57,10 +57,11 @@ impl Engine {
 
     fn plan_of(&self, name: &Name) -> Option<PoolPlan> {
         let pool = self.ward.pools.get(name)?;
-        let beds = pool.members.iter().filter_map(|id| self.ward.beds.get(id));
-        let members: Vec<_> = beds
-            .map(|bed| (bed.backend.key.clone(), bed.fact))
-            .collect();
+        let beds = pool
+            .members
+            .iter()
+            .filter_map(|id| self.ward.beds.get(id.0));
+        let members: Vec<_> = beds.map(|bed| (&bed.backend.key, bed.fact)).collect();
         Some(plan_pool(&pool.regime.pool, &members, self.now))
     }
 

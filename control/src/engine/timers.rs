@@ -39,6 +39,8 @@ impl Timers {
         self.0.pop_first().map(|(_, id)| id)
     }
 
+    /// How many wait.
+    #[cfg(debug_assertions)]
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use slab::Slab;
+
 use super::{BackendId, timers::Timers};
 use crate::{
     health::{
@@ -16,11 +18,10 @@ use crate::{
 /// All backends that are configured or still drain.
 #[derive(Debug, Default)]
 pub(super) struct Ward {
-    pub(super) beds: BTreeMap<BackendId, Bed>,
+    pub(super) beds: Slab<Bed>,
     pub(super) ids: BTreeMap<BackendKey, BackendId>,
     pub(super) pools: BTreeMap<Name, Pool>,
     pub(super) timers: Timers,
-    last_id: u64,
 }
 
 /// One backend and what was last made known of it.
@@ -73,29 +74,27 @@ impl Tally {
 impl Ward {
     /// Takes a new backend in; the caller puts its id where it belongs among its pool's members.
     pub(super) fn admit(&mut self, backend: Backend) -> BackendId {
-        self.last_id += 1;
-        let id = BackendId(self.last_id);
         let fact = backend.fact();
         let deadline = backend.deadline();
         let ejected = backend.is_ejected();
         if let Some(pool) = self.pools.get_mut(&backend.key.pool) {
             pool.tally.count_in(&fact, ejected);
         }
-        self.timers.replace(id, None, deadline);
-        self.ids.insert(backend.key.clone(), id);
-        let bed = Bed {
+        let key = backend.key.clone();
+        let id = BackendId(self.beds.insert(Bed {
             backend,
             fact,
             ejected,
             deadline,
-        };
-        self.beds.insert(id, bed);
+        }));
+        self.timers.replace(id, None, deadline);
+        self.ids.insert(key, id);
         id
     }
 
     /// Lets a backend go; its pool too, if that was removed and has none left.
     pub(super) fn discharge(&mut self, id: BackendId) {
-        let Some(bed) = self.beds.remove(&id) else {
+        let Some(bed) = self.beds.try_remove(id.0) else {
             return;
         };
         self.timers.replace(id, bed.deadline, None);
@@ -117,11 +116,11 @@ impl Ward {
     }
 
     pub(super) fn backend(&self, id: BackendId) -> Option<&Backend> {
-        self.beds.get(&id).map(|bed| &bed.backend)
+        self.beds.get(id.0).map(|bed| &bed.backend)
     }
 
     pub(super) fn backend_mut(&mut self, id: BackendId) -> Option<&mut Backend> {
-        self.beds.get_mut(&id).map(|bed| &mut bed.backend)
+        self.beds.get_mut(id.0).map(|bed| &mut bed.backend)
     }
 
     pub(super) fn pool_of(&self, id: BackendId) -> Option<&Pool> {
@@ -130,7 +129,7 @@ impl Ward {
 
     /// Draws the conclusions from whatever was done to a backend.
     pub(super) fn settle(&mut self, id: BackendId, now: Instant) -> Settled {
-        let Some(bed) = self.beds.get_mut(&id) else {
+        let Some(bed) = self.beds.get_mut(id.0) else {
             return Settled::default();
         };
         let transition = bed.backend.settle(now);
@@ -154,7 +153,7 @@ impl Ward {
 
     /// The deadline of `id` was taken out of the timers.
     pub(super) fn forget_deadline(&mut self, id: BackendId) {
-        if let Some(bed) = self.beds.get_mut(&id) {
+        if let Some(bed) = self.beds.get_mut(id.0) {
             bed.deadline = None;
         }
     }

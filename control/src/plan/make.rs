@@ -53,14 +53,14 @@ impl MemberFact {
 #[must_use]
 pub fn plan_pool(
     spec: &Arc<PoolSpec>,
-    members: &[(BackendKey, MemberFact)],
+    members: &[(&BackendKey, MemberFact)],
     now: Instant,
 ) -> PoolPlan {
     let census = Census::of(members);
     let panic = census.calls_for_panic(spec);
     let desperate = census.fit == 0;
     let members = members.iter().map(|(key, fact)| MemberPlan {
-        key: key.clone(),
+        key: BackendKey::clone(key),
         weight: fact.weight,
         backup: fact.backup,
         max_connections: fact.max_connections,
@@ -96,7 +96,7 @@ struct Census {
 }
 
 impl Census {
-    fn of(members: &[(BackendKey, MemberFact)]) -> Self {
+    fn of(members: &[(&BackendKey, MemberFact)]) -> Self {
         let count =
             |which: fn(&MemberFact) -> bool| members.iter().filter(|(_, f)| which(f)).count();
         Self {
