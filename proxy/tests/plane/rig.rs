@@ -14,8 +14,8 @@ use control::{
     name::{BackendKey, Name},
     plan::{Duty, MemberPlan, Plan, PoolPlan, ServicePlan},
     spec::{
-        AccessLogSpec, Balance, Listen, PoolSpec, ProxySpec, Scheme, ServiceKind, ServiceSpec,
-        Share, Spec,
+        AccessLogSpec, Balance, HttpSpec, Listen, PoolSpec, ProxySpec, RouteSpec, Scheme,
+        ServiceKind, ServiceSpec, Share, Spec,
         check::PassiveSpec,
         pool::{ConnectSpec, QueueSpec},
         service::{TcpSpec, UdpSpec},
@@ -160,6 +160,7 @@ impl Rig {
 pub enum Kind {
     Tcp,
     Udp,
+    Http,
 }
 
 impl Kind {
@@ -167,6 +168,7 @@ impl Kind {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Http => "http",
         }
     }
 
@@ -174,6 +176,7 @@ impl Kind {
         match self {
             Self::Tcp => Scheme::Tcp,
             Self::Udp => Scheme::Udp,
+            Self::Http => Scheme::Http,
         }
     }
 
@@ -188,6 +191,10 @@ impl Kind {
         match self {
             Self::Tcp => ServiceKind::Tcp(TcpSpec::to_pool(name("pool"))),
             Self::Udp => ServiceKind::Udp(UdpSpec::to_pool(name("pool"))),
+            Self::Http => {
+                let routes = vec![RouteSpec::to_pool(name("pool"))];
+                ServiceKind::Http(Box::new(HttpSpec::to_routes(routes)))
+            }
         }
     }
 }
