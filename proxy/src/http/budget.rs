@@ -7,8 +7,8 @@ use control::{spec::Share, time::Instant};
 /// Half of the time that is looked at.
 const HALF: Duration = Duration::from_secs(5);
 
-/// Retries that are always allowed within that time, so that a share of few requests is not none.
-const FLOOR: u32 = 5;
+/// Retries that are always allowed within that time, so that a share of few requests is not none: some five to ten a second.
+const FLOOR: u32 = 50;
 
 /// What one worker counted of one service in the last five to ten seconds.
 #[derive(Debug, Default)]
@@ -80,8 +80,8 @@ mod tests {
     #[test]
     fn retries_are_a_share_of_requests() {
         let budget = Budget::default();
-        (0..100).for_each(|_| budget.request(at(0)));
-        assert_eq!(retries(&budget, 1), 20);
+        (0..1000).for_each(|_| budget.request(at(0)));
+        assert_eq!(retries(&budget, 1), 200);
         assert_eq!(retries(&budget, 5_001), 0, "the time before still counts");
         assert_eq!(retries(&budget, 30_000), FLOOR);
     }

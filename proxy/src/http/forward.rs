@@ -32,6 +32,15 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
+    /// An answer of this status, where that is trouble.
+    const fn answered(status: u16) -> Self {
+        let kind = Some(RetryOn::Status(status));
+        Self {
+            kind,
+            ..Self::ours(Failure::BACKEND_CLOSED)
+        }
+    }
+
     /// Trouble that no other backend could avoid.
     pub(crate) const fn ours(failure: Failure) -> Self {
         Self {
@@ -63,38 +72,72 @@ pub(crate) async fn forward<S: Stream>(
         .ok_or(Failure::NO_BACKEND)?;
     begin_body(client, turn, route)?;
     turn.tried.clear();
-    let mut last = None;
+    let mut lease = lease(client, turn, &pool).await?;
     loop {
-        let lease = lease(client, turn, &pool)
-            .await
-            .map_err(|denied| match (denied, last) {
-                (Denied::Tried, Some(failure)) => failure,
-                (denied, _) => denied.into(),
-            })?;
-        let trouble = match attempt(client, turn, route, &lease).await {
-            Ok(upstream) if !is_worth_retrying(client, turn, route) => {
-                let delivered = deliver(client, turn, route, &lease, upstream).await;
-                if let Err(failure) = &delivered {
-                    blame(client, turn, route, &lease, failure);
+        lease = match attempt(client, turn, route, &lease).await {
+            Ok(upstream) => match instead(client, turn, route, &lease) {
+                // The answer is dropped with its connection: draining it would cost more than a new one.
+                Some(other) => other,
+                None => {
+                    let delivered = deliver(client, turn, route, &lease, upstream).await;
+                    if let Err(failure) = &delivered {
+                        blame(client, turn, route, &lease, failure);
+                    }
+                    return delivered;
                 }
-                return delivered;
-            }
-            // The answer is dropped with its connection: draining it would cost more than a new one.
-            Ok(_) => Failure::BACKEND_CLOSED,
+            },
             Err(trouble) => {
                 lease.backend().counters().responses[5].one();
                 blame(client, turn, route, &lease, &trouble.failure);
-                if !may_retry(client, turn, route, &trouble) {
-                    return Err(trouble.failure);
-                }
-                trouble.failure
+                elsewhere(client, turn, route, lease, &trouble).await?
             }
         };
-        last = Some(trouble);
-        turn.tried.push(lease.id());
+        turn.note.backend = Some(Rc::clone(lease.backend()));
         turn.note.retries += 1;
         client.watch.entry.service.counters().retries.one();
     }
+}
+
+/// A place on another backend after trouble with one, if the request may be tried again.
+///
+/// # Errors
+/// It may not, or there is none: the trouble stands.
+async fn elsewhere<S>(
+    client: &Client<S>,
+    turn: &mut Turn,
+    route: &Route,
+    lease: Lease,
+    trouble: &Trouble,
+) -> Result<Lease, Failure> {
+    if !may_retry(turn, route, trouble) {
+        return Err(trouble.failure);
+    }
+    let pool = Rc::clone(lease.pool());
+    turn.tried.push(lease.id());
+    drop(lease);
+    let other = self::lease(client, turn, &pool)
+        .await
+        .map_err(|denied| match denied {
+            Denied::Tried | Denied::Empty => trouble.failure,
+            Denied::QueueFull | Denied::QueueTimeout => denied.into(),
+        })?;
+    if is_within_budget(client, route) {
+        Ok(other)
+    } else {
+        Err(trouble.failure)
+    }
+}
+
+/// A place on another backend in place of an answer that is worth another try; none if there is none right now, for
+/// then the answer is better than nothing.
+fn instead<S>(client: &Client<S>, turn: &mut Turn, route: &Route, lease: &Lease) -> Option<Lease> {
+    let status = turn.response.status;
+    if status < 500 || !may_retry(turn, route, &Trouble::answered(status)) {
+        return None;
+    }
+    turn.tried.push(lease.id());
+    let other = lease.pool().lease_now(turn.key, &turn.tried)?.ok()?;
+    is_within_budget(client, route).then_some(other)
 }
 
 /// Makes the body ready to stream, and to stream again.
@@ -218,31 +261,14 @@ fn write_head<S>(client: &Client<S>, turn: &mut Turn, route: &Route) {
     turn.up.rewind();
 }
 
-/// Whether the answer that came is to be dropped for another try.
-fn is_worth_retrying<S>(client: &Client<S>, turn: &Turn, route: &Route) -> bool {
-    if turn.response.status < 500 {
-        return false;
-    }
-    let trouble = Trouble {
-        failure: Failure::BACKEND_CLOSED,
-        kind: Some(RetryOn::Status(turn.response.status)),
-        harmless: false,
-        silent: false,
-    };
-    may_retry(client, turn, route, &trouble)
+fn may_retry(turn: &Turn, route: &Route, trouble: &Trouble) -> bool {
+    trouble.kind.is_some_and(|kind| route.retries_on(kind))
+        && turn.note.retries < route.retry.attempts
+        && turn.up.can_replay()
+        && (trouble.harmless || is_idempotent(turn, route))
 }
 
-fn may_retry<S>(client: &Client<S>, turn: &Turn, route: &Route, trouble: &Trouble) -> bool {
-    let Some(kind) = trouble.kind else {
-        return false;
-    };
-    let allowed = turn.note.retries < route.retry.attempts
-        && route.retries_on(kind)
-        && turn.up.can_replay()
-        && (trouble.harmless || is_idempotent(turn, route));
-    if !allowed {
-        return false;
-    }
+fn is_within_budget<S>(client: &Client<S>, route: &Route) -> bool {
     let within = client
         .site
         .budget
