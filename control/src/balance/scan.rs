@@ -77,25 +77,25 @@ impl Turns {
 impl Balancer {
     /// Least loaded by [`Self::ratio`]; equals take turns.
     pub(super) fn least_loaded(&mut self, pick: &Pick<'_>) -> Option<usize> {
-        let key = |i: usize| {
-            (
-                self.ratio(&self.members.list()[i], pick.now),
-                self.turns.wait(i),
-            )
-        };
         let active = self.members.active();
         let (before, after) = active.split_at(self.next.min(active.len()));
-        let least = after
-            .iter()
-            .chain(before)
-            .map(|&i| i as usize)
-            .filter(|&i| self.is_usable(i, pick))
-            .map(|i| (i, key(i)))
-            .reduce(|best, other| {
-                let order = other.1.0.cmp(best.1.0).then(other.1.1.cmp(&best.1.1));
-                if order.is_lt() { other } else { best }
+        let mut best: Option<(usize, Ratio)> = None;
+        for index in after.iter().chain(before).map(|&i| i as usize) {
+            let member = &self.members.list()[index];
+            if !member.is_usable(pick) {
+                continue;
+            }
+            let ratio = self.ratio(member, pick.now);
+            let is_better = best.is_none_or(|(other, least)| match ratio.cmp(least) {
+                Ordering::Less => true,
+                Ordering::Equal => self.turns.wait(index) < self.turns.wait(other),
+                Ordering::Greater => false,
             });
-        let (index, _) = least?;
+            if is_better {
+                best = Some((index, ratio));
+            }
+        }
+        let (index, _) = best?;
         let weight = match self.members.algorithm() {
             Algorithm::LeastConnections => Member::WHOLE,
             _ => self.members.list()[index].weight_at(pick.now),
