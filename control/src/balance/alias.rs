@@ -1,5 +1,5 @@
-//! Choosing one of n by weight in O(1): the alias method (Walker 1974, built as by Vose 1991), in integers, so that
-//! every node computes the same table.
+//! Choosing one of n by weight in O(1): the alias method (Walker 1974, built as by Vose 1991), in integers,
+//! so that every node computes the same table.
 
 use super::hash::{below, mix64};
 

@@ -86,8 +86,8 @@ impl From<usize> for Choice {
 }
 
 impl Balancer {
-    /// A scheduler over `members`. The seed sets its randomness, and also where in turns it begins: with the worker's
-    /// number as seed, workers do not begin at the same backend, and number 0 begins at the first.
+    /// A scheduler over `members`. The seed sets its randomness, and also where in turns it begins: with the
+    /// worker's number as seed, workers do not begin at the same backend, and number 0 begins at the first.
     #[must_use]
     pub fn new(members: Arc<Members>, seed: u64) -> Self {
         let count = members.list().len();

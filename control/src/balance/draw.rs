@@ -22,7 +22,8 @@ impl Balancer {
         self.by_weight(number, pick)
     }
 
-    /// The usable member that an evenly spread `number` falls on, by weight. O(n): the last resort where most are unusable.
+    /// The usable member that an evenly spread `number` falls on, by weight. O(n): the last resort where most
+    /// are unusable.
     fn by_weight(&self, number: u64, pick: &Pick<'_>) -> Option<usize> {
         let weight = |i: usize| self.members.list()[i].weight_at(pick.now);
         let total: u64 = self.usable(pick).map(weight).sum();
@@ -74,7 +75,8 @@ impl Balancer {
         })
     }
 
-    /// A usable member other than `first`: drawn by weight, or by lot if `first` outweighs the rest so much that it comes again and again.
+    /// A usable member other than `first`: drawn by weight, or by lot if `first` outweighs the rest so much
+    /// that it comes again and again.
     fn another(&mut self, first: usize, pick: &Pick<'_>) -> Option<usize> {
         const TRIES: usize = 4;
         for _ in 0..TRIES {

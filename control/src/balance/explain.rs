@@ -33,9 +33,9 @@ pub struct Verdict {
     pub in_flight: u32,
     /// Its average latency, if any was measured.
     pub latency: Option<Duration>,
-    /// What the algorithm compares. `lc`, `wlc`, `sed`, `nq`, `p2c`: load over weight, less is better. `least-time`: the
-    /// expected time in seconds, less is better. `wrr` by scan: its balance before this turn, in weights, more is better.
-    /// None where nothing is compared.
+    /// What the algorithm compares. `lc`, `wlc`, `sed`, `nq`, `p2c`: load over weight, less is better.
+    /// `least-time`: the expected time in seconds, less is better. `wrr` by scan: its balance before this
+    /// turn, in weights, more is better. None where nothing is compared.
     pub score: Option<f64>,
     /// Whether it was chosen, and why not.
     pub reason: Reason,
@@ -59,7 +59,8 @@ pub enum Reason {
 }
 
 impl Balancer {
-    /// What [`Self::pick`] would do now. Takes no place, advances no turn; allocates, so it is not for every request.
+    /// What [`Self::pick`] would do now. Takes no place, advances no turn; allocates, so it is not for every
+    /// request.
     #[must_use]
     pub fn explain(&self, pick: &Pick<'_>) -> Explanation {
         let choice = self.clone().choose(pick);

@@ -1,23 +1,25 @@
 //! `least-time`: the lowest latency times load, by a moving average that rises fast.
 //!
-//! **Score.** `latency × (1 + in flight / relative weight)`: the time that the next request would take if those before it
-//! were served in turn. For equal weights that is latency × (in flight + 1), the "peak EWMA" of the field. In-flight
-//! counts know at once what the average learns late, and the average knows what counts cannot: that a
-//! quickly emptied backend may be one that fails. A failure counts as the timeout, so failing fast is slow.
+//! **Score.** `latency × (1 + in flight / relative weight)`: the time that the next request would take if
+//! those before it were served in turn. For equal weights that is latency × (in flight + 1), the "peak EWMA"
+//! of the field. In-flight counts know at once what the average learns late, and the average knows what
+//! counts cannot: that a quickly emptied backend may be one that fails. A failure counts as the timeout, so
+//! failing fast is slow.
 //!
-//! **Who is compared.** Pools up to 16 are looked at as a whole. Two choices would be too few there: with one good
-//! backend of three, every third pair has none. Above, three members are drawn by weight; that costs three
-//! cache lines however large the pool, and keeps nodes that do not see each other's counts from all running to the
-//! same best backend. One member that is drawn first is kept unless another is clearly better (by an eighth), so equals share by weight
-//! (and by slow start) instead of by noise.
+//! **Who is compared.** Pools up to 16 are looked at as a whole. Two choices would be too few there: with one
+//! good backend of three, every third pair has none. Above, three members are drawn by weight; that costs
+//! three cache lines however large the pool, and keeps nodes that do not see each other's counts from all
+//! running to the same best backend. One member that is drawn first is kept unless another is clearly better
+//! (by an eighth), so equals share by weight (and by slow start) instead of by noise.
 //!
-//! **Exploring.** An average of a backend that gets no requests tells of the past. Rather than forgiving it with time, which sends
-//! a crowd to a backend that still fails, one request at a time finds out: a backend of which nothing was heard
-//! for ten times its latency (at least 1 s, at most 10 s) gets the next one, once over all workers. At most one request in ten explores.
-//! So nobody starves, one that recovers is found within seconds, and a failing one costs at most one request per 10 s.
+//! **Exploring.** An average of a backend that gets no requests tells of the past. Rather than forgiving it
+//! with time, which sends a crowd to a backend that still fails, one request at a time finds out: a backend
+//! of which nothing was heard for ten times its latency (at least 1 s, at most 10 s) gets the next one, once
+//! over all workers. At most one request in ten explores. So nobody starves, one that recovers is found
+//! within seconds, and a failing one costs at most one request per 10 s.
 //!
-//! **Unknown backends** count as quick as the quickest they are compared with that answers, no quicker: with requests in
-//! flight and none answered they get no more than their share.
+//! **Unknown backends** count as quick as the quickest they are compared with that answers, no quicker: with
+//! requests in flight and none answered they get no more than their share.
 
 use super::{
     balancer::{Balancer, Choice, Pick},
@@ -122,7 +124,8 @@ impl Balancer {
         latency * (1.0 + member.load.in_flight() as f32 / relative)
     }
 
-    /// The least latency of these members that answer; if none does, little, so that unknown ones go before failing ones.
+    /// The least latency of these members that answer; if none does, little, so that unknown ones go before
+    /// failing ones.
     pub(super) fn quickest(&self, indices: impl Iterator<Item = usize>) -> f32 {
         const LITTLE: f32 = 0.001;
         let estimates = indices.filter_map(|i| self.members.list()[i].load.estimate());
@@ -147,7 +150,8 @@ impl Balancer {
         compared
     }
 
-    /// A usable member that it is time to find out about. Looks at one member per request, so the cost does not grow with the pool.
+    /// A usable member that it is time to find out about. Looks at one member per request, so the cost does
+    /// not grow with the pool.
     fn unheard_of(&mut self, pick: &Pick<'_>) -> Option<usize> {
         let place = self.explorer.look(self.members.active().len())?;
         let index = self.members.active()[place] as usize;

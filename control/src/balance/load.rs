@@ -13,8 +13,8 @@ use crate::time::Instant;
 
 /// Load of one backend, shared by all workers and kept from plan to plan.
 ///
-/// Aligned to two cache lines (CPUs fetch them in pairs), so that backends do not slow each other down. All accesses are relaxed:
-/// the numbers steer, they order nothing.
+/// Aligned to two cache lines (CPUs fetch them in pairs), so that backends do not slow each other down. All
+/// accesses are relaxed: the numbers steer, they order nothing.
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct Load {
@@ -174,11 +174,11 @@ pub(super) struct Estimate {
 impl Estimate {
     /// What is older than this counts for about a third.
     const MEMORY: f32 = 5.0;
-    /// The least share of a new sample, however quickly samples come: then the average is over about as many requests
-    /// as this is the inverse of, so that a burst of failures shows even if it takes no time.
+    /// The least share of a new sample, however quickly samples come: then the average is over about as many
+    /// requests as this is the inverse of, so that a burst of failures shows even if it takes no time.
     const LEAST: f32 = 1.0 / 128.0;
-    /// The least share of an answer that is slower than the average, or the first after a silence. A backend that turns slow is
-    /// avoided within two or three answers, but a single slow answer does not banish it.
+    /// The least share of an answer that is slower than the average, or the first after a silence. A backend
+    /// that turns slow is avoided within two or three answers, but a single slow answer does not banish it.
     const RISE: f32 = 0.5;
     pub(super) const LEAST_SILENCE: Duration = Duration::from_secs(1);
     const MOST_SILENCE: Duration = Duration::from_secs(10);
@@ -224,7 +224,8 @@ impl Estimate {
         }
     }
 
-    /// After so long without a word, the average tells of the past: ten times the latency, at least 1 s, at most 10 s.
+    /// After so long without a word, the average tells of the past: ten times the latency, at least 1 s, at
+    /// most 10 s.
     pub(super) fn silence(self) -> Duration {
         let wait = Duration::try_from_secs_f32(10.0 * self.seconds);
         wait.map_or(Self::MOST_SILENCE, |d| {

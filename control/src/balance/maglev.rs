@@ -1,17 +1,19 @@
 //! Maglev hashing (Eisenbud et al., NSDI 2016, section 3.4): a table that leads keys to backends evenly, and
 //! changes little more than it must when backends come and go.
 //!
-//! Every backend has its own permutation of the table's slots, made from its identity alone. In turn, each takes the first
-//! slot of its permutation that is still free, until none is. A heavier one takes turns more often. Turns go
-//! by identity, not by config order, so nodes that know the same backends and weights have the same table.
+//! Every backend has its own permutation of the table's slots, made from its identity alone. In turn, each
+//! takes the first slot of its permutation that is still free, until none is. A heavier one takes turns more
+//! often. Turns go by identity, not by config order, so nodes that know the same backends and weights have
+//! the same table.
 
 use super::{
     hash::{below, hash64, mix64},
     members::BackendId,
 };
 
-/// Slots of a table: a prime, so that every step visits every slot. A hundred slots for each of 650 backends keep shares
-/// within a percent; the table is 256 KiB. Part of the outward behaviour, as the hash is: never changes.
+/// Slots of a table: a prime, so that every step visits every slot. A hundred slots for each of 650 backends
+/// keep shares within a percent; the table is 256 KiB. Part of the outward behaviour, as the hash is: never
+/// changes.
 pub const SLOTS: usize = 65_537;
 
 /// A lookup table: slot to index of a member.
@@ -30,8 +32,8 @@ struct Walk {
 }
 
 impl Table {
-    /// The table for members given as `(identity, weight)`; slots hold indices into `members`. Members of weight zero get no
-    /// slot; none at all make an empty table.
+    /// The table for members given as `(identity, weight)`; slots hold indices into `members`. Members of
+    /// weight zero get no slot; none at all make an empty table.
     #[must_use]
     pub fn new(members: &[(BackendId, u32)]) -> Self {
         let mut walks = walks(members);
@@ -64,7 +66,8 @@ impl Table {
         }
     }
 
-    /// The member that a key leads to, and with other values of `attempt` its further choices. None in an empty table.
+    /// The member that a key leads to, and with other values of `attempt` its further choices. None in an
+    /// empty table.
     #[must_use]
     pub fn of_key(&self, key: u64, attempt: u64) -> Option<usize> {
         let hash = mix64(key.wrapping_add(attempt));
@@ -72,7 +75,8 @@ impl Table {
         self.slots.get(slot).map(|&index| index as usize)
     }
 
-    /// All slots, for planes that look up by themselves (and must map keys to slots as [`Self::of_key`] does).
+    /// All slots, for planes that look up by themselves (and must map keys to slots as [`Self::of_key`]
+    /// does).
     #[must_use]
     pub fn slots(&self) -> &[u32] {
         &self.slots

@@ -1,4 +1,5 @@
-//! The members of a pool that may be used, and the tables that choose among them: immutable, shared by workers.
+//! The members of a pool that may be used, and the tables that choose among them: immutable, shared by
+//! workers.
 
 use std::{sync::Arc, time::Duration};
 

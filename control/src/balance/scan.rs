@@ -1,7 +1,8 @@
 //! The algorithms that look at every member's load: lc, wlc, sed, nq; and how ties among them are broken.
 //!
-//! Ties are the common case, since a pool with little to do has nothing in flight most of the time. The first in config order
-//! must not take them all, so ties go by weighted turns: among equals, the one that is furthest behind its share.
+//! Ties are the common case, since a pool with little to do has nothing in flight most of the time. The first
+//! in config order must not take them all, so ties go by weighted turns: among equals, the one that is
+//! furthest behind its share.
 
 use std::cmp::Ordering;
 
@@ -32,8 +33,8 @@ impl Ratio {
 /// Turns by weight among equals: start-time fair queueing (Goyal, Vin, Cheng 1996).
 ///
 /// A member's turn ends `STEP / weight` after it began; the next of equals is the one whose turn may begin
-/// first. A turn cannot begin before that of the last chosen one (`now`): who was passed over for an hour because it was busy is
-/// not owed that hour. Numbers wrap; only differences from `now` are looked at.
+/// first. A turn cannot begin before that of the last chosen one (`now`): who was passed over for an hour
+/// because it was busy is not owed that hour. Numbers wrap; only differences from `now` are looked at.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Turns {
     ends: Vec<u64>,

@@ -1,8 +1,8 @@
 //! Smooth weighted round robin: each as often as its weight says, spread out instead of in runs.
 //!
-//! Each member has a balance. A step gives every member its weight, takes the one with the most, and charges it
-//! the sum of all weights. Over one period (the sum, with the common divisor taken out) everybody is chosen
-//! exactly by weight, and 5:1:1 comes as `a a b a c a a`.
+//! Each member has a balance. A step gives every member its weight, takes the one with the most, and charges
+//! it the sum of all weights. Over one period (the sum, with the common divisor taken out) everybody is
+//! chosen exactly by weight, and 5:1:1 comes as `a a b a c a a`.
 
 /// One step over `(place, weight)` pairs: gives, takes and charges in `balances`; the first of equals wins.
 pub(super) fn step(
@@ -23,8 +23,8 @@ pub(super) fn step(
     best
 }
 
-/// The whole period for these weights, as indices: what a table-driven plane repeats. Zero weights do not occur
-/// in it. None if the period or the work to find it (period times members) is too much for a table.
+/// The whole period for these weights, as indices: what a table-driven plane repeats. Zero weights do not
+/// occur in it. None if the period or the work to find it (period times members) is too much for a table.
 ///
 /// ```
 /// assert_eq!(control::balance::smooth::sequence(&[10, 2, 2]).as_deref(), Some(&[0, 0, 1, 0, 2, 0, 0][..]));

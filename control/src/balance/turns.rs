@@ -82,8 +82,8 @@ impl Balancer {
         self.turns = self.turns.carried(members.list().len(), origin);
     }
 
-    /// Where the turn goes on in other members: at the backend that would have been next, or the first after it
-    /// that is still there.
+    /// Where the turn goes on in other members: at the backend that would have been next, or the first after
+    /// it that is still there.
     fn next_in(&self, members: &Members) -> usize {
         let (old, new) = (order(&self.members), order(members));
         if old.is_empty() || new.is_empty() {
@@ -104,8 +104,8 @@ impl Balancer {
             .unwrap_or(0)
     }
 
-    /// Balances for other members: those of the same backends, taken relative to their mean, which is where new
-    /// ones begin, and within what the new weights can have made.
+    /// Balances for other members: those of the same backends, taken relative to their mean, which is where
+    /// new ones begin, and within what the new weights can have made.
     fn carried_balances(
         &self,
         members: &Members,

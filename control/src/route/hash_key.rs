@@ -1,6 +1,7 @@
 //! The key that `hash` and `maglev` go by, taken of a request.
 //!
-//! Keys are the same on every node and in every version: they are [`hash64`] of bytes that are written down here.
+//! Keys are the same on every node and in every version: they are [`hash64`] of bytes that are written down
+//! here.
 
 use std::net::IpAddr;
 
@@ -14,12 +15,13 @@ use crate::{
     spec::HashKey,
 };
 
-/// The key of a request from `client`. Where a header, cookie or parameter that it is to be taken of is missing, it
-/// is taken of the client's address.
+/// The key of a request from `client`. Where a header, cookie or parameter that it is to be taken of is
+/// missing, it is taken of the client's address.
 ///
-/// Bytes that are hashed: of a path, its compared form ([`super::Path`]), so that all spellings of one go together;
-/// of a URI, that and then the query as it came; of a host, the name in lower case without the last dot; of the first header line of that name, its value; of
-/// a cookie, its value; of the first query parameter, its decoded value; of an address, see [`connection_key`].
+/// Bytes that are hashed: of a path, its compared form ([`super::Path`]), so that all spellings of one go
+/// together; of a URI, that and then the query as it came; of a host, the name in lower case without the last
+/// dot; of the first header line of that name, its value; of a cookie, its value; of the first query
+/// parameter, its decoded value; of an address, see [`connection_key`].
 #[must_use]
 pub fn hash_key(key: &HashKey, request: &RequestView<'_>, client: IpAddr) -> u64 {
     let path = || hash64(request.path.compared());
@@ -45,8 +47,8 @@ pub fn hash_key(key: &HashKey, request: &RequestView<'_>, client: IpAddr) -> u64
     found.unwrap_or_else(|| connection_key(key, client))
 }
 
-/// The key of a connection from `client`: of its address, or for [`HashKey::SourceNet`] of its network (the address with all
-/// bits behind the prefix zero), as 4 or 16 bytes. An IPv4-mapped address counts as IPv4.
+/// The key of a connection from `client`: of its address, or for [`HashKey::SourceNet`] of its network (the
+/// address with all bits behind the prefix zero), as 4 or 16 bytes. An IPv4-mapped address counts as IPv4.
 #[must_use]
 pub fn connection_key(key: &HashKey, client: IpAddr) -> u64 {
     let (v4, v6) = match *key {

@@ -1,9 +1,9 @@
 //! The index by host: from a request's host to the routes that take it, in config order.
 //!
-//! Each host that the config names, exact or as a wildcard, has its routes merged at compile time: those that name it, and those
-//! of all wildcards above it. Routes for any host are kept apart, and merged in as they are walked: copied to each host
-//! they would be hosts × routes. So a look-up is one hash of the host, and one more for each of its labels if
-//! there are wildcards and the host itself is not named.
+//! Each host that the config names, exact or as a wildcard, has its routes merged at compile time: those that
+//! name it, and those of all wildcards above it. Routes for any host are kept apart, and merged in as they
+//! are walked: copied to each host they would be hosts × routes. So a look-up is one hash of the host, and
+//! one more for each of its labels if there are wildcards and the host itself is not named.
 
 use std::{collections::HashMap, iter::Peekable};
 

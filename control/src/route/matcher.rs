@@ -202,8 +202,8 @@ fn text_tests(list: &[(String, TextMatch)]) -> Compiled<Box<[(String, TextTest)]
     list.iter().map(compile).collect()
 }
 
-/// Compiles a regular expression. Matching takes time linear in the text, whatever the pattern; the bound is on
-/// memory.
+/// Compiles a regular expression. Matching takes time linear in the text, whatever the pattern; the bound is
+/// on memory.
 fn regex(pattern: &str) -> Compiled<Regex> {
     const MAX_BYTES: usize = 1 << 20;
     RegexBuilder::new(pattern)

@@ -1,17 +1,18 @@
 //! What a request's path means.
 //!
-//! A path can be spelled in many ways: `/admin`, `/%61dmin`, `//admin`, `/x/../admin`, `/admin%2Fx`. If routes compared what was
-//! spelled, whoever wanted past a route would spell it differently from us and alike for the backend. So:
+//! A path can be spelled in many ways: `/admin`, `/%61dmin`, `//admin`, `/x/../admin`, `/admin%2Fx`. If
+//! routes compared what was spelled, whoever wanted past a route would spell it differently from us and alike
+//! for the backend. So:
 //!
-//! - **What is forwarded** is the normal form of RFC 3986: escaped letters, digits and `-._~` are unescaped, the
-//!   remaining escapes are in capitals, dot segments are resolved, bytes above ASCII are escaped. Nothing that a URI distinguishes
-//!   is lost: `%2F` stays, and so does `//`, which some applications mean.
+//! - **What is forwarded** is the normal form of RFC 3986: escaped letters, digits and `-._~` are unescaped,
+//!   the remaining escapes are in capitals, dot segments are resolved, bytes above ASCII are escaped. Nothing
+//!   that a URI distinguishes is lost: `%2F` stays, and so does `//`, which some applications mean.
 //! - **What is compared** is that form decoded once, as a backend that decodes would see it, with runs of
-//!   slashes as one. So `/admin%2Fx` and `//admin/x` both are under `/admin/`, whatever the backend makes of them. nginx
-//!   compares the same; Envoy with all its normalisation switched on does, too.
-//! - **What cannot be meant well is refused** (400): a path above the root, a broken escape, an escaped NUL, `#`, and
-//!   dot segments that only a second look finds: behind an escaped slash or a backslash (`..%2F`, `..%5C`), or with a
-//!   parameter (`..;`, which Tomcat takes for `..`). A raw backslash is refused as well.
+//!   slashes as one. So `/admin%2Fx` and `//admin/x` both are under `/admin/`, whatever the backend makes of
+//!   them. nginx compares the same; Envoy with all its normalisation switched on does, too.
+//! - **What cannot be meant well is refused** (400): a path above the root, a broken escape, an escaped NUL,
+//!   `#`, and dot segments that only a second look finds: behind an escaped slash or a backslash (`..%2F`,
+//!   `..%5C`), or with a parameter (`..;`, which Tomcat takes for `..`). A raw backslash is refused as well.
 //!
 //! Decoding happens once: `%2561` is `%61` for the backend and for us.
 //! Most paths need none of this; they are recognised in one pass and borrowed.
@@ -105,8 +106,8 @@ impl<'a> Path<'a> {
             .unwrap_or(self.forwarded.as_bytes())
     }
 
-    /// What follows the first `len` compared bytes, in the form that is forwarded. A run of slashes at the cut belongs before it
-    /// if the cut is behind a slash.
+    /// What follows the first `len` compared bytes, in the form that is forwarded. A run of slashes at the
+    /// cut belongs before it if the cut is behind a slash.
     pub(super) fn forwarded_after(&self, len: usize) -> &str {
         let text = &*self.forwarded;
         if self.compared.is_none() {
@@ -127,7 +128,8 @@ impl<'a> Path<'a> {
     }
 }
 
-/// A path of a pattern, as it is compared: decoded, without runs of slashes. Dots stay: they may begin a name.
+/// A path of a pattern, as it is compared: decoded, without runs of slashes. Dots stay: they may begin a
+/// name.
 pub(super) fn pattern(text: &str) -> Vec<u8> {
     merged(decoded(text))
 }

@@ -1,5 +1,6 @@
 //! Query parameters: `name=value` pairs between `&`, percent-encoded, `+` for a space (the URL standard's
-//! `application/x-www-form-urlencoded`). Compared decoded, without copying unless a regular expression must see it.
+//! `application/x-www-form-urlencoded`). Compared decoded, without copying unless a regular expression must
+//! see it.
 
 use std::borrow::Cow;
 

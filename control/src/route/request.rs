@@ -7,7 +7,8 @@ use super::path::Path;
 pub struct RequestView<'a> {
     /// The method; compared exactly (RFC 9110 section 9.1).
     pub method: &'a str,
-    /// The host asked for, without port, in any case, with or without the root's dot; empty if none was named.
+    /// The host asked for, without port, in any case, with or without the root's dot; empty if none was
+    /// named.
     pub host: &'a str,
     /// The path.
     pub path: &'a Path<'a>,
@@ -19,8 +20,8 @@ pub struct RequestView<'a> {
 
 /// Header fields that can be looked through by name.
 pub trait Headers {
-    /// Whether `test` holds for the value of any line whose name is `name`, compared without case. Values come without
-    /// the white space around them, in order, until one passes.
+    /// Whether `test` holds for the value of any line whose name is `name`, compared without case. Values
+    /// come without the white space around them, in order, until one passes.
     fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool;
 }
 

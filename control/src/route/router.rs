@@ -34,8 +34,8 @@ impl Router {
     /// Compiles routes.
     ///
     /// # Errors
-    /// [`BadRoute`] names a regular expression that is none or is too large. Config compiles routes with this at
-    /// admission, so that of an admitted service always compile.
+    /// [`BadRoute`] names a regular expression that is none or is too large. Config compiles routes with this
+    /// at admission, so that of an admitted service always compile.
     pub fn new(routes: &[RouteSpec]) -> Result<Self, BadRoute> {
         Self::of(routes.iter().map(|r| &r.matches))
     }
@@ -87,7 +87,8 @@ impl Router {
         tried
     }
 
-    /// The path that is forwarded when the prefix that `route` matches by is replaced by `with`; none if it does not match the path by a prefix.
+    /// The path that is forwarded when the prefix that `route` matches by is replaced by `with`; none if it
+    /// does not match the path by a prefix.
     ///
     /// A prefix that ends in a slash names whole segments: with `/api/` replaced by `/v2`, `/api/x` becomes
     /// `/v2/x`. Otherwise what follows is appended as it is, but never with two slashes in a row at the seam.

@@ -20,7 +20,8 @@ pub struct Shadowed {
 }
 
 impl Router {
-    /// The routes among `routes` (those that this router was made of) that can never match, each with the first that takes all it would.
+    /// The routes among `routes` (those that this router was made of) that can never match, each with the
+    /// first that takes all it would.
     #[must_use]
     pub fn shadowed(&self, routes: &[RouteSpec]) -> Vec<Shadowed> {
         let matches: Vec<&RouteMatch> = routes.iter().map(|r| &r.matches).collect();
@@ -38,7 +39,8 @@ impl Router {
         routes.iter().enumerate().filter_map(shadowed).collect()
     }
 
-    /// The routes that take the first host of `later` (or any host, if it names none), in config order: only they can cover it.
+    /// The routes that take the first host of `later` (or any host, if it names none), in config order: only
+    /// they can cover it.
     fn candidates<'h>(&'h self, later: &RouteMatch) -> impl Iterator<Item = usize> + use<'h> {
         let host = match later.hosts.first() {
             None => String::new(),

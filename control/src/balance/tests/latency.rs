@@ -154,8 +154,8 @@ fn a_slow_one_gets_less_but_some() {
     assert!((0.001..0.02).contains(&light[2]), "{light:?}");
 }
 
-/// Servers that do one thing at a time, one of them ten times as slow, asked for more than the quick two can do:
-/// each must get about what it can do, a twenty-first for the slow one.
+/// Servers that do one thing at a time, one of them ten times as slow, asked for more than the quick two can
+/// do: each must get about what it can do, a twenty-first for the slow one.
 #[test]
 fn busy_servers_get_what_they_can_do() {
     let queue = |ms: f64| -> Behaviour { Box::new(move |_, n| (ms * f64::from(n), false)) };
@@ -197,7 +197,8 @@ fn a_fast_failing_one_is_not_flooded() {
     assert!(later <= 7, "{later} in the minute after");
 }
 
-/// Nothing is known of anybody, and the first to be heard of is the one that fails, long before the others answer.
+/// Nothing is known of anybody, and the first to be heard of is the one that fails, long before the others
+/// answer.
 #[test]
 fn a_fast_failing_one_is_not_flooded_from_the_start() {
     let failing: Behaviour = Box::new(|_, _| (0.2, true));
@@ -243,7 +244,8 @@ fn a_hung_one_holds_few() {
     let hung: Behaviour = Box::new(|_, _| (10_000.0, true));
     let mut site = Site::new(&[1; 3], vec![steady(5.0), steady(5.0), hung], 4);
     let _ = site.run(60, 1000);
-    // Until the first timeout it looks new; it is given as many as the others have at a time, plus what explores.
+    // Until the first timeout it looks new; it is given as many as the others have at a time, plus what
+    // explores.
     let most = site.run(60, 1000).most[2];
     assert!(most <= 4, "{most} at a time");
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// What the kernel's IPVS chose among servers 1, 2, 3, connection by connection, with none closed. It tries the
-/// server added last first, so its servers are our members from the last to the first.
+/// What the kernel's IPVS chose among servers 1, 2, 3, connection by connection, with none closed. It tries
+/// the server added last first, so its servers are our members from the last to the first.
 #[test]
 fn like_lvs_with_connections_held() {
     use Algorithm::*;
@@ -44,7 +44,8 @@ fn like_lvs_with_connections_held() {
     }
 }
 
-/// The same with each connection closed before the next. LVS's sed and nq then always choose the first of equals; ours take turns.
+/// The same with each connection closed before the next. LVS's sed and nq then always choose the first of
+/// equals; ours take turns.
 #[test]
 fn like_lvs_with_connections_closed() {
     use Algorithm::*;
