@@ -48,12 +48,13 @@ pub(crate) fn reset_on_close(stream: &TcpStream) {
 /// A connection to `address` that is being made, from `source` if given. It is made, or has failed, once the
 /// stream is writable.
 pub(crate) fn dial(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
-    let family = match address {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
+    let socket = socket_with(
+        family(address),
+        SocketType::STREAM,
+        flags,
+        Some(ipproto::TCP),
+    )?;
     sockopt::set_tcp_nodelay(&socket, true)?;
     if let Some(source) = source {
         bind_source(&socket, source)?;
@@ -61,6 +62,32 @@ pub(crate) fn dial(address: SocketAddr, source: Option<IpAddr>) -> io::Result<Tc
     match rustix::net::connect(&socket, &address) {
         Ok(()) | Err(Errno::INPROGRESS) => stream(socket),
         Err(errno) => Err(errno.into()),
+    }
+}
+
+/// A socket that exchanges datagrams with `address` alone, from `source` if given.
+pub(crate) fn connect_datagrams(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(
+        family(address),
+        SocketType::DGRAM,
+        flags,
+        Some(ipproto::UDP),
+    )?;
+    if let Some(source) = source {
+        bind(&socket, &SocketAddr::new(source, 0))?;
+    }
+    rustix::net::connect(&socket, &address)?;
+    Ok(socket)
+}
+
+fn family(address: SocketAddr) -> AddressFamily {
+    match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
     }
 }
 

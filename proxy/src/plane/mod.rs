@@ -29,7 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::sockets::{BindError, BindErrors, Prepared};
 use self::{
     registry::Registry,
-    sockets::{Bound, Stock},
+    sockets::{Bound, Retired, Stock},
     update::Listening,
 };
 pub(crate) use self::{
@@ -97,6 +97,7 @@ struct State {
     registry: Registry,
     bound: BTreeMap<SocketKey, Bound>,
     inherited: BTreeMap<SocketKey, Vec<Arc<OwnedFd>>>,
+    retired: Retired,
     generation: u64,
 }
 
@@ -158,6 +159,7 @@ impl Plane {
             registry: Registry::new(count),
             bound: BTreeMap::new(),
             inherited,
+            retired: Retired::default(),
             generation: 0,
         };
         Ok(Self {
@@ -178,6 +180,7 @@ impl Plane {
         let stock = Stock {
             present: &state.bound,
             inherited: &state.inherited,
+            retired: &state.retired,
             workers: self.workers.len(),
         };
         sockets::prepare(spec, &stock)
@@ -191,7 +194,8 @@ impl Plane {
     pub fn apply(&self, plan: &Arc<Plan>, prepared: Option<Prepared>) -> Done {
         let mut state = self.lock();
         if let Some(prepared) = prepared {
-            state.bound = prepared.bound;
+            let before = std::mem::replace(&mut state.bound, prepared.bound);
+            state.retire(&before);
             state.drop_inherited();
         }
         state.generation += 1;
@@ -319,6 +323,10 @@ impl State {
             max_connections: plan.proxy.max_connections,
             drain: plan.proxy.drain,
         }
+    }
+
+    fn retire(&mut self, before: &BTreeMap<SocketKey, Bound>) {
+        self.retired.note(before, &self.bound);
     }
 
     /// What was inherited is in use by now, or nobody wants it.

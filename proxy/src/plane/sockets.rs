@@ -5,7 +5,7 @@ use std::{
     fmt, io,
     net::SocketAddr,
     os::fd::OwnedFd,
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use control::{
@@ -24,6 +24,18 @@ const BACKLOG: i32 = 65_535;
 pub(crate) struct SocketKey {
     pub(crate) datagram: bool,
     pub(crate) address: SocketAddr,
+}
+
+impl SocketKey {
+    /// With the port that the kernel chose, where it was left to it.
+    fn really(self, sockets: &PerWorkerSockets) -> Self {
+        let first = sockets.iter().flatten().next();
+        let address = first.and_then(|socket| crate::net::local_address(socket).ok());
+        Self {
+            address: address.unwrap_or(self.address),
+            ..self
+        }
+    }
 }
 
 impl From<Listen> for SocketKey {
@@ -90,7 +102,34 @@ pub(super) struct Bound {
 pub(super) struct Stock<'a> {
     pub(super) present: &'a BTreeMap<SocketKey, Bound>,
     pub(super) inherited: &'a BTreeMap<SocketKey, Vec<Arc<OwnedFd>>>,
+    pub(super) retired: &'a Retired,
     pub(super) workers: usize,
+}
+
+/// Sockets that are no longer listened on but may still be open: workers accept what is queued, and flows of UDP
+/// answer through them. An address that comes back while they are open has to take them, since it is theirs.
+#[derive(Default)]
+pub(super) struct Retired(BTreeMap<SocketKey, Vec<Weak<OwnedFd>>>);
+
+impl Retired {
+    /// Notes what was `bound` and is not among what is `kept`.
+    pub(super) fn note(
+        &mut self,
+        bound: &BTreeMap<SocketKey, Bound>,
+        kept: &BTreeMap<SocketKey, Bound>,
+    ) {
+        self.0
+            .retain(|_, sockets| sockets.iter().any(|s| s.strong_count() > 0));
+        for (key, one) in bound.iter().filter(|(key, _)| !kept.contains_key(key)) {
+            let sockets: Vec<_> = one.sockets.iter().flatten().map(Arc::downgrade).collect();
+            self.0.insert(key.really(&one.sockets), sockets);
+        }
+    }
+
+    fn still_open(&self, key: SocketKey) -> Vec<Arc<OwnedFd>> {
+        let sockets = self.0.get(&key).into_iter().flatten();
+        sockets.filter_map(Weak::upgrade).collect()
+    }
 }
 
 /// Binds what a configuration listens on, as far as it is not bound already.
@@ -132,9 +171,12 @@ impl Stock<'_> {
         if let Some(present) = self.present.get(&key) {
             return Ok(present.sockets.clone());
         }
-        match self.inherited.get(&key) {
-            Some(inherited) => self.adopt(key, inherited),
-            None => bind_group(key, self.workers),
+        if let Some(inherited) = self.inherited.get(&key) {
+            return self.adopt(key, inherited);
+        }
+        match self.retired.still_open(key).as_slice() {
+            [] => bind_group(key, self.workers),
+            open => self.adopt(key, open),
         }
     }
 

@@ -19,7 +19,7 @@ pub(crate) struct Connected {
     /// How long the connection took to be made.
     pub(crate) took: Duration,
     /// Counts it as open.
-    pub(crate) open: Open,
+    _open: Open,
 }
 
 /// A connection to a backend, counted for as long as this lives.
@@ -96,12 +96,12 @@ pub(crate) async fn attempt(
         Some(Ok(stream)) => {
             backend.counters().connect_time.observe(took);
             lease.passed(worker, took);
-            let open = Open::new(backend);
+            let _open = Open::new(backend);
             return Ok(Connected {
                 stream,
                 lease,
                 took,
-                open,
+                _open,
             });
         }
         Some(Err(error)) => fault_of(&error),

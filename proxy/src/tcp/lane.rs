@@ -57,9 +57,9 @@ enum Hold {
 #[derive(Debug)]
 pub(super) enum Broken {
     /// The side that sends.
-    Sender(io::Error),
+    Sender,
     /// The side that is sent to.
-    Receiver(io::Error),
+    Receiver,
 }
 
 impl Lane {
@@ -114,7 +114,7 @@ impl Lane {
         from: &mut TcpStream,
     ) -> Poll<Result<(), Broken>> {
         // Asked first, so that a buffer is taken only when there is something to read.
-        ready!(from.poll_read_ready(cx)).map_err(Broken::Sender)?;
+        ready!(from.poll_read_ready(cx)).map_err(|_| Broken::Sender)?;
         if self.streak >= FULL_BUFFERS
             && let Ok(pipe) = worker.pipes.take()
         {
@@ -124,7 +124,7 @@ impl Lane {
         }
         let mut buffer = worker.buffers.take();
         let mut space = ReadBuf::new(&mut buffer);
-        ready!(Pin::new(from).poll_read(cx, &mut space)).map_err(Broken::Sender)?;
+        ready!(Pin::new(from).poll_read(cx, &mut space)).map_err(|_| Broken::Sender)?;
         let length = space.filled().len();
         if length == 0 {
             self.ended = true;
@@ -151,7 +151,8 @@ impl Lane {
             return Poll::Ready(Ok(()));
         };
         let data = &buffer[usize::from(*from)..usize::from(*to)];
-        let written = ready!(Pin::new(stream).poll_write(cx, data)).map_err(Broken::Receiver)?;
+        let written =
+            ready!(Pin::new(stream).poll_write(cx, data)).map_err(|_| Broken::Receiver)?;
         self.moved += written as u64;
         *from += written as u16;
         if from == to {
@@ -170,15 +171,15 @@ impl Lane {
             return Poll::Ready(Ok(()));
         };
         if pipe.held() > 0 {
-            ready!(to.poll_write_ready(cx)).map_err(Broken::Receiver)?;
+            ready!(to.poll_write_ready(cx)).map_err(|_| Broken::Receiver)?;
             match to.try_io(Interest::WRITABLE, || pipe.empty(to)) {
                 Ok(moved) => self.moved += moved as u64,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(Broken::Receiver(error))),
+                Err(_) => return Poll::Ready(Err(Broken::Receiver)),
             }
             return Poll::Ready(Ok(()));
         }
-        ready!(from.poll_read_ready(cx)).map_err(Broken::Sender)?;
+        ready!(from.poll_read_ready(cx)).map_err(|_| Broken::Sender)?;
         match from.try_io(Interest::READABLE, || pipe.fill(from)) {
             Ok(0) => {
                 self.ended = true;
@@ -186,7 +187,7 @@ impl Lane {
             }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Poll::Ready(Err(Broken::Sender(error))),
+            Err(_) => return Poll::Ready(Err(Broken::Sender)),
         }
         Poll::Ready(Ok(()))
     }

@@ -8,6 +8,6 @@ mod relay;
 mod serve;
 
 pub(crate) use self::{
-    connect::{dial, fault_of},
+    connect::{Open, dial, fault_of},
     serve::serve,
 };

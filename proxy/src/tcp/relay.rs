@@ -83,8 +83,8 @@ impl Relay<'_> {
                     ended.to_backend = true;
                     pass_end_on(self.backend, ended.to_client);
                 }
-                Poll::Ready(Err(Broken::Sender(_))) => return broken(Side::Client),
-                Poll::Ready(Err(Broken::Receiver(_))) => return broken(Side::Backend),
+                Poll::Ready(Err(Broken::Sender)) => return broken(Side::Client),
+                Poll::Ready(Err(Broken::Receiver)) => return broken(Side::Backend),
                 Poll::Pending => {}
             }
         }
@@ -94,8 +94,8 @@ impl Relay<'_> {
                     ended.to_client = true;
                     pass_end_on(self.client, ended.to_backend);
                 }
-                Poll::Ready(Err(Broken::Sender(_))) => return broken(Side::Backend),
-                Poll::Ready(Err(Broken::Receiver(_))) => return broken(Side::Client),
+                Poll::Ready(Err(Broken::Sender)) => return broken(Side::Backend),
+                Poll::Ready(Err(Broken::Receiver)) => return broken(Side::Client),
                 Poll::Pending => {}
             }
         }

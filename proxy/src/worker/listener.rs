@@ -294,7 +294,7 @@ fn begin(entry: Entry, stream: TcpStream, ends: Ends) {
 
 impl Worker {
     /// Notes that the system has run out of something that a connection needs.
-    fn note_exhausted(&self, service: &Service, error: &io::Error) {
+    pub(crate) fn note_exhausted(&self, service: &Service, error: &io::Error) {
         let counter = &self.counters().accept_errors;
         counter.one();
         // The 1st, 2nd, 4th … time: it tends to come in floods.

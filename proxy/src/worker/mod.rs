@@ -38,7 +38,10 @@ use self::{
     backend::Passives, buffers::Buffers, chores::Drains, pipes::Pipes, rng::Rng,
     snapshot::Snapshot, wheel::Wheel,
 };
-use crate::{access_log::Logs, http, plane::Reports, shared::PerWorker, stats::WorkerCounters};
+use crate::{
+    access_log::Logs, http, plane::Reports, shared::PerWorker, stats::WorkerCounters,
+    udp::batch::Batch,
+};
 
 /// What all tasks of one thread share.
 pub(crate) struct Worker {
@@ -52,6 +55,8 @@ pub(crate) struct Worker {
     pub(crate) pipes: Rc<Pipes>,
     /// Buffers and scratch of HTTP requests.
     pub(crate) http: http::Turns,
+    /// Room for datagrams on their way through; taken only between two awaits.
+    pub(crate) datagrams: RefCell<Batch>,
     /// Randomness.
     pub(crate) rng: Rng,
     /// What traffic says of backends, to be reported.
@@ -98,7 +103,8 @@ impl Worker {
         self.counters().cut.one();
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether it has as many connections and flows as it may.
+    pub(crate) fn is_full(&self) -> bool {
         self.open.get() >= self.limit.get()
     }
 

@@ -11,8 +11,6 @@ use std::{
 
 use control::{
     balance::{BackendId, Balancer, NoBackend, Outcome, Pick, Slot, hash64},
-    name::Name,
-    plan::PoolPlan,
     spec::{Balance, HashKey, PoolSpec, pool::ConnectSpec},
 };
 
@@ -109,16 +107,6 @@ impl Pool {
     /// Whether it already is what this part says.
     pub(super) fn is_of(&self, part: &Arc<PoolPart>) -> bool {
         Arc::ptr_eq(&self.now.borrow().part, part)
-    }
-
-    /// Its name.
-    pub(crate) fn name(&self) -> &Name {
-        &self.shared.name
-    }
-
-    /// What the present plan says of it.
-    pub(crate) fn plan(&self) -> Arc<PoolPlan> {
-        Arc::clone(&self.now.borrow().part.plan)
     }
 
     /// Its present configuration.

@@ -94,22 +94,22 @@ impl Service {
         self.state.set(state);
     }
 
-    /// The most client connections at a time over all workers. Flows of UDP have a limit of their own.
+    /// The most client connections (UDP: flows) at a time over all workers.
     fn limit(&self) -> Option<u32> {
         match self.kind() {
-            ServiceKind::Udp(_) => None,
+            ServiceKind::Udp(udp) => Some(udp.max_flows),
             _ => self.spec().max_connections,
         }
     }
 
     /// Takes room for one more connection, if there is; [`Entry::new`] or [`Self::release`] must follow.
-    pub(super) fn try_reserve(&self) -> bool {
+    pub(crate) fn try_reserve(&self) -> bool {
         self.limit()
             .is_none_or(|limit| self.part.shared.try_enter(limit))
     }
 
     /// Takes room for one more connection even if there is none.
-    pub(super) fn reserve_regardless(&self) {
+    pub(crate) fn reserve_regardless(&self) {
         if self.limit().is_some() {
             self.part.shared.enter();
         }

@@ -71,7 +71,9 @@ pub(crate) fn start(
                 Err(error) => return drop(ready.send(Err(error))),
             };
             let _ = ready.send(Ok(()));
-            setup.core.map(stay_on);
+            if let Some(core) = setup.core {
+                stay_on(core);
+            }
             runtime.block_on(run(setup, orders));
         })?;
     started
@@ -108,6 +110,7 @@ impl Worker {
             buffers: Rc::new(Buffers::default()),
             pipes: Rc::new(Pipes::default()),
             http: http::Turns::default(),
+            datagrams: RefCell::default(),
             rng: Rng::new(setup.seed, setup.index),
             passives: Passives::default(),
             drains: RefCell::new(Drains::default()),

@@ -9,5 +9,8 @@
     reason = "tests play clients and backends, which may block"
 )]
 
+mod change;
+mod proxied;
 mod rig;
 mod tcp;
+mod udp;
