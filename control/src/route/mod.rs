@@ -5,7 +5,7 @@
 //! host are looked at. In a route, what is cheap to compare is compared first.
 //!
 //! Start at [`Router::find`]. Paths come in through [`Path::clean`], which says what a path *means*, so that
-//! nobody gets around a route by spelling a path differently. [`hash_key`] takes the key of a request that
+//! nobody gets around a route by spelling a path differently. [`hash_key()`] takes the key of a request that
 //! hashing algorithms of [`crate::balance`] go by. [`Router::shadowed`] finds routes that can never match,
 //! for a warning.
 
