@@ -202,6 +202,12 @@ impl Estimate {
         if abandoned && sample <= before.seconds {
             return None;
         }
+        // A failure never makes a backend look quicker.
+        let sample = if failing {
+            sample.max(before.seconds)
+        } else {
+            sample
+        };
         let share = before.share_of(sample, failing, at.since(before.at));
         Some(Self {
             seconds: before.seconds + share * (sample - before.seconds),
@@ -360,6 +366,14 @@ mod tests {
         }
         // One in a hundred at 30 s is 300 ms on average; just before the next failure it is below that.
         assert!((100.0..600.0).contains(&ms(&load)), "{}", ms(&load));
+    }
+
+    #[test]
+    fn failing_never_makes_it_look_quicker() {
+        let load = Load::new();
+        observe(&load, 0, Outcome::Failed(Duration::from_secs(30)));
+        observe(&load, 60_000, Outcome::Failed(Duration::from_millis(1)));
+        assert!(ms(&load) > 29_999.0);
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub(crate) async fn converse<S: Stream>(
         })
         .await?;
         if !turn.response.is_interim() {
-            note_answer(client, turn, lease, began);
+            note_answer(client, turn, route, lease, began);
             return Ok(());
         }
         pass_interim(client, turn).await.map_err(Trouble::ours)?;
@@ -192,6 +192,7 @@ impl Late {
 fn note_answer<S>(
     client: &Client<S>,
     turn: &mut Turn,
+    route: &Route,
     lease: &Lease,
     began: control::time::Instant,
 ) {
@@ -204,7 +205,8 @@ fn note_answer<S>(
     counters.responses[super::exchange::class(turn.response.status)].one();
     match turn.response.status {
         // The backend says that it, or what is behind it, cannot serve. Other errors are of the application.
-        502..=504 => lease.failed(worker, took),
+        // Counts as the timeout: a backend that says so quickly must not look quick.
+        502..=504 => lease.failed(worker, route.response_timeout),
         _ => lease.passed(worker, took),
     }
 }

@@ -10,7 +10,8 @@ use std::{
 };
 
 use control::{
-    balance::{BackendId, Balancer, NoBackend, Outcome, Pick, Slot, hash64},
+    balance::{BackendId, Balancer, NoBackend, Outcome, Pick, Slot},
+    route::connection_key,
     spec::{Balance, HashKey, PoolSpec, pool::ConnectSpec},
 };
 
@@ -130,7 +131,7 @@ impl Pool {
     /// The key of a client's address, if backends are chosen by one.
     pub(crate) fn source_key(&self, client: IpAddr) -> Option<u64> {
         match &self.now.borrow().part.plan.spec.balance {
-            Balance::Hash(key) | Balance::Maglev(key) => Some(source_key(key, client)),
+            Balance::Hash(key) | Balance::Maglev(key) => Some(connection_key(key, client)),
             _ => None,
         }
     }
@@ -219,28 +220,6 @@ impl Pool {
     }
 }
 
-/// The key of a client's address; keys of a request fall back to it where there is no request.
-pub(crate) fn source_key(key: &HashKey, client: IpAddr) -> u64 {
-    let (v4, v6) = match key {
-        HashKey::SourceNet { v4, v6 } => (*v4, *v6),
-        _ => (32, 128),
-    };
-    match client.to_canonical() {
-        IpAddr::V4(ip) => {
-            let mask = u32::MAX
-                .checked_shl(32 - u32::from(v4.min(32)))
-                .unwrap_or(0);
-            hash64(&(ip.to_bits() & mask).to_be_bytes())
-        }
-        IpAddr::V6(ip) => {
-            let mask = u128::MAX
-                .checked_shl(128 - u32::from(v6.min(128)))
-                .unwrap_or(0);
-            hash64(&(ip.to_bits() & mask).to_be_bytes())
-        }
-    }
-}
-
 /// One that waits, counted.
 struct Waiting<'a> {
     pool: &'a SharedPool,
@@ -313,33 +292,5 @@ impl Drop for Lease {
         if self.pool.limited.get() {
             self.pool.shared.wake_one(self.pool.worker);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
-    use super::*;
-
-    #[test]
-    fn one_network_one_key() {
-        let key = |key: &HashKey, ip: &str| source_key(key, ip.parse().unwrap());
-        let net = HashKey::SourceNet { v4: 24, v6: 64 };
-        assert_eq!(key(&net, "10.0.0.1"), key(&net, "10.0.0.200"));
-        assert_ne!(key(&net, "10.0.0.1"), key(&net, "10.0.1.1"));
-        assert_eq!(key(&net, "2001:db8::1"), key(&net, "2001:db8::ffff:1"));
-        assert_ne!(key(&net, "2001:db8::1"), key(&net, "2001:db8:0:1::1"));
-        let all = HashKey::SourceNet { v4: 0, v6: 0 };
-        assert_eq!(key(&all, "10.0.0.1"), key(&all, "192.0.2.1"));
-        assert_ne!(
-            key(&HashKey::Source, "10.0.0.1"),
-            key(&HashKey::Source, "10.0.0.2")
-        );
-        assert_eq!(
-            key(&HashKey::Source, "::ffff:10.0.0.1"),
-            key(&HashKey::Source, "10.0.0.1"),
-            "an IPv4 client is the same on a listener of IPv6"
-        );
     }
 }
