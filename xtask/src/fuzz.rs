@@ -34,7 +34,7 @@ pub(crate) struct Options {
     /// Only this target
     target: Option<String>,
     /// Executions of each target
-    #[arg(long, default_value_t = 200_000)]
+    #[arg(long, default_value_t = 100_000)]
     runs: u64,
     /// Longest input, in bytes
     #[arg(long, default_value_t = 4096)]
@@ -143,12 +143,29 @@ fn fuzz(folder: &Path, program: &Path, target: &str, options: &Options) -> Resul
 fn judge(target: &str, output: &Output) -> Result<Stats> {
     let log = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
-        let tail: Vec<&str> = log.lines().rev().take(40).collect();
-        let tail: Vec<&str> = tail.into_iter().rev().collect();
-        return Err(format!("{target} broke:\n{}", tail.join("\n")));
+        return Err(format!("{target} broke:\n{}", what_happened(&log)));
     }
     let stats = Stats::read(&log);
     stats.ok_or_else(|| format!("{target}: no coverage feedback: it was built without counters"))
+}
+
+/// The panic's own words, and where the input is; else the end of the log.
+fn what_happened(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    let end = &lines[lines.len().saturating_sub(10)..];
+    let Some(panic) = lines.iter().position(|line| line.contains("panicked at")) else {
+        return end.join("\n");
+    };
+    let words = lines[panic..]
+        .iter()
+        .take_while(|line| !line.starts_with("stack backtrace"));
+    let written = end.iter().filter(|line| line.contains("Test unit written"));
+    words
+        .take(20)
+        .chain(written)
+        .copied()
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// What libFuzzer says of a run that went well.

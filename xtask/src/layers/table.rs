@@ -127,7 +127,7 @@ const RULES: &[Rule] = &[
         pure: false,
     },
     Rule {
-        name: "tests",
+        name: "e2e",
         may: &["proto", "control"],
         external: External::Any,
         never: &[],

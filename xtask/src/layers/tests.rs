@@ -72,7 +72,7 @@ fn each_forbidden_arrow_is_named() {
         ("l4", "aplomb"),
         ("xtask", "aplomb"),
         ("xtask", "proxy"),
-        ("tests", "aplomb"),
+        ("e2e", "aplomb"),
     ];
     for (from, to) in table {
         assert_eq!(
@@ -85,7 +85,7 @@ fn each_forbidden_arrow_is_named() {
 #[test]
 fn nobody_may_depend_on_the_program() {
     for name in [
-        "proto", "control", "xdp", "l4", "proxy", "aplomb", "xtask", "tests",
+        "proto", "control", "xdp", "l4", "proxy", "aplomb", "xtask", "e2e",
     ] {
         assert_eq!(wrong(name, &["aplomb"]).len(), 1, "{name}");
     }
