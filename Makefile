@@ -32,3 +32,6 @@ lint: ## Format, clippy, documentation, layers, licences
 	cargo xtask docs
 	cargo deny --log-level warn check licenses bans sources
 
+fuzz: ## Run every fuzz target for a bounded number of executions
+	@scripts/setup.sh fuzz
+	cargo xtask fuzz

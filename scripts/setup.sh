@@ -1,17 +1,19 @@
 #!/bin/bash
-# Installs the Debian packages that a task needs: scripts/setup.sh build|test|bench
+# Installs the Debian packages that a task needs: scripts/setup.sh build|test|fuzz|bench
 # Does nothing, without root, when all are there.
 set -euo pipefail
 
 build=(gcc libc6-dev make)            # C parts of crates: aws-lc, the allocator
 tests=("${build[@]}" curl iproute2 nginx-light)   # clients, backends and namespaces of the end-to-end tests
-bench=("${build[@]}" haproxy nginx-light wrk strace linux-perf python3-venv)
+fuzz=("${build[@]}" g++)               # libFuzzer is C++
+bench=("${build[@]}" haproxy nginx-light libnginx-mod-stream wrk strace linux-perf python3-venv)
 
 case "${1:-}" in
     build) wanted=("${build[@]}") ;;
     test) wanted=("${tests[@]}") ;;
+    fuzz) wanted=("${fuzz[@]}") ;;
     bench) wanted=("${bench[@]}") ;;
-    *) echo "usage: $0 build|test|bench" >&2; exit 2 ;;
+    *) echo "usage: $0 build|test|fuzz|bench" >&2; exit 2 ;;
 esac
 
 if ! command -v cargo >/dev/null && [ ! -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then

@@ -90,7 +90,8 @@ fn chosen(folder: &Path, only: Option<&str>) -> Result<Vec<String>> {
 fn build(folder: &Path, targets: &[String]) -> Result<PathBuf> {
     let host = host()?;
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--locked", "--release", "--target", &host]);
+    // Not `--locked`: a dependency that a crate takes on is not yet in the lock file here.
+    cargo.args(["build", "--release", "--target", &host]);
     for target in targets {
         cargo.args(["--bin", target]);
     }

@@ -197,6 +197,14 @@ fn fill(buf: &[u8], found: Found, limits: &Limits, head: &mut RequestHead) -> Re
         .upgrade
         .filter(|_| head.connection.upgrade && head.version == Version::Http11);
     head.expect_continue = read_expectation(buf, facts.expect, head.version)?;
+    if head.version == Version::Http10 {
+        // Ignored here, and not for a backend either, which is spoken to in HTTP/1.1 and would answer 100 or 417.
+        let expectations = head
+            .fields
+            .iter_mut()
+            .filter(|f| f.known == super::Known::Expect);
+        expectations.for_each(|field| field.hop = true);
+    }
     if head.method == Method::Trace && head.framing != Framing::None {
         return Err(Reason::TraceWithBody);
     }

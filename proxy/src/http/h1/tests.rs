@@ -38,6 +38,15 @@ fn hop_by_hop_fields_end_here() {
 }
 
 #[test]
+fn expectations_of_http_1_0_end_here() {
+    for expectation in ["100-continue", "something-else"] {
+        let sent = format!("POST / HTTP/1.0\r\nHost: a\r\nExpect: {expectation}\r\n\r\n");
+        let want = "POST / HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(rewritten(sent.as_bytes(), RequestEdit::default()), want);
+    }
+}
+
+#[test]
 fn tunnels_keep_their_upgrade() {
     let sent = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
     let edit = RequestEdit {
