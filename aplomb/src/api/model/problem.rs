@@ -54,6 +54,8 @@ pub(crate) struct Applied {
 pub(crate) struct Change {
     /// Where: `pool.web.backends.10.0.0.1:80.weight`.
     pub path: String,
+    /// The same for people: `service shop: timeouts.response: 60s -> 5s`.
+    pub text: String,
     /// What was there; none: it is new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<serde_json::Value>,

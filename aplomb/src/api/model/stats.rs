@@ -244,8 +244,8 @@ pub(crate) struct BackendStats {
     pub response_time: Histogram,
     /// Ejections because of what traffic said.
     pub ejections: u64,
-    /// Changes of its state.
-    pub transitions: u64,
+    /// Times that it went from up to down.
+    pub flaps: u64,
     /// Its checks, in the order of the configuration.
     pub checks: Vec<CheckStats>,
 }

@@ -1,1 +1,0 @@
-//! The daemon as the admin API sees it.

@@ -1,0 +1,184 @@
+//! The daemon as the admin API sees it: its handle for facts and orders, the plane for what is counted.
+//!
+//! [`status`], [`stats`] and [`explain`] turn the types of `control` and `proxy` into the words of the API.
+
+mod explain;
+mod stats;
+mod status;
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+use control::{
+    config::{Diagnostics, Style},
+    engine::{Operation, Refusal},
+};
+use proxy::plane::Plane;
+
+use super::{
+    model::{Applied, Change, Diagnostic, Explanation, Problem, Question, Severity, Stats},
+    node::{Answer, ConfigText, Node, Snapshot},
+};
+use crate::{
+    daemon::handle::{self, Gone, Handle, Rejected},
+    metrics::process,
+};
+
+/// A running daemon.
+pub(super) struct Daemon {
+    handle: Handle,
+    plane: Arc<Plane>,
+    began: Instant,
+}
+
+impl Daemon {
+    /// The daemon that is spoken to by `handle` and whose traffic `plane` carries.
+    pub(super) fn new(handle: Handle, plane: Arc<Plane>) -> Self {
+        Self {
+            handle,
+            plane,
+            began: Instant::now(),
+        }
+    }
+}
+
+impl Node for Daemon {
+    fn snapshot(&self) -> Answer<'_, Snapshot> {
+        Box::pin(async {
+            let known = self.handle.status().await.map_err(ending)?;
+            let mut counted = self.counters();
+            let status = status::of(&known, counted.daemon.worker_connections.len());
+            stats::complete(&mut counted, &known);
+            process::read(&mut counted.daemon);
+            Ok(Snapshot {
+                status,
+                stats: counted,
+            })
+        })
+    }
+
+    fn counters(&self) -> Stats {
+        stats::of(&self.plane.stats(), self.began.elapsed())
+    }
+
+    fn apply(&self, config: ConfigText, dry_run: bool) -> Answer<'_, Applied> {
+        Box::pin(async move {
+            let config = handle::ConfigText {
+                name: config.name,
+                text: config.text,
+                directory: config.directory,
+            };
+            let applied = self.handle.apply(config, dry_run).await;
+            applied.map(|a| done(&a, !dry_run)).map_err(rejected)
+        })
+    }
+
+    fn reload(&self) -> Answer<'_, Applied> {
+        Box::pin(async {
+            let applied = self.handle.reload().await;
+            applied.map(|a| done(&a, true)).map_err(rejected)
+        })
+    }
+
+    fn operate(&self, operation: Operation) -> Answer<'_, ()> {
+        Box::pin(async {
+            let key = operation.backend().clone();
+            let answer = self.handle.operate(operation).await.map_err(ending)?;
+            answer.map_err(|refusal| match refusal {
+                Refusal::NoSuchPool => {
+                    let detail = format!("there is no pool {:?}", key.pool.as_str());
+                    Problem::not_found("no-such-pool", detail)
+                }
+                Refusal::NoSuchBackend => {
+                    let detail = format!("pool {} has no backend {}", key.pool, key.address);
+                    Problem::not_found("no-such-backend", detail)
+                }
+            })
+        })
+    }
+
+    fn explain(&self, question: Question) -> Answer<'_, Explanation> {
+        Box::pin(async move {
+            let known = self.handle.status().await.map_err(ending)?;
+            explain::explain(&question, &known, &|pool, key| {
+                self.plane.explain(pool, key)
+            })
+        })
+    }
+
+    fn upgrade(&self, binary: Option<PathBuf>) -> Answer<'_, u32> {
+        Box::pin(async {
+            let successor = self.handle.upgrade(binary).await;
+            successor.map_err(|why| Problem::new(409, "upgrade-failed", why))
+        })
+    }
+
+    fn stop(&self, now: bool) -> Answer<'_, ()> {
+        let how = if now {
+            handle::Shutdown::Now
+        } else {
+            handle::Shutdown::Graceful
+        };
+        Box::pin(async move { self.handle.shutdown(how).await.map_err(ending) })
+    }
+
+    fn reopen_logs(&self) -> Answer<'_, ()> {
+        Box::pin(async { self.handle.reopen_logs().await.map_err(ending) })
+    }
+}
+
+fn ending(gone: Gone) -> Problem {
+    Problem::new(503, "ending", gone.to_string())
+}
+
+fn done(applied: &handle::Applied, really: bool) -> Applied {
+    Applied {
+        applied: really,
+        generation: applied.generation,
+        changes: applied
+            .changes
+            .iter()
+            .map(|change| Change {
+                path: change.path(),
+                text: change.to_string(),
+                before: change.before.clone(),
+                after: change.after.clone(),
+            })
+            .collect(),
+        diagnostics: diagnostics(&applied.warnings),
+        rendered: rendered(&applied.warnings),
+    }
+}
+
+fn rejected(rejected: Rejected) -> Problem {
+    match rejected {
+        Rejected::Config(problems) => Problem {
+            diagnostics: diagnostics(&problems),
+            rendered: rendered(&problems),
+            ..Problem::new(422, "invalid-config", problems.summary())
+        },
+        Rejected::Plane(why) => Problem::new(409, "cannot-be-carried-out", why),
+        Rejected::Stopping => ending(Gone),
+    }
+}
+
+fn rendered(problems: &Diagnostics) -> String {
+    if problems.is_empty() {
+        return String::new();
+    }
+    problems.render(Style::Plain)
+}
+
+fn diagnostics(problems: &Diagnostics) -> Vec<Diagnostic> {
+    use control::config::Severity as Theirs;
+    let one = |problem: &control::config::Diagnostic| Diagnostic {
+        severity: match problem.severity {
+            Theirs::Error => Severity::Error,
+            Theirs::Warning => Severity::Warning,
+        },
+        message: problem.message.clone(),
+        line: problem.start.line,
+        column: problem.start.column,
+        help: (!problem.help.is_empty()).then(|| problem.help.join("; ")),
+    };
+    problems.problems.iter().map(one).collect()
+}
