@@ -20,12 +20,21 @@ pub(crate) struct ConfigText {
     pub directory: PathBuf,
 }
 
+/// A node at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Snapshot {
+    /// What it is and does.
+    pub status: Status,
+    /// Its counters.
+    pub stats: Stats,
+}
+
 /// A node that can be asked and told.
 pub(crate) trait Node: Send + Sync + 'static {
-    /// What it is and does. Rates are zero; who asks twice can tell them.
-    fn status(&self) -> Answer<'_, Status>;
-    /// Its counters.
-    fn stats(&self) -> Answer<'_, Stats>;
+    /// What it is and does, and all its counters. Rates are zero; who asks twice can tell them.
+    fn snapshot(&self) -> Answer<'_, Snapshot>;
+    /// What traffic counts, without what the daemon would have to be asked for.
+    fn counters(&self) -> Stats;
     /// Applies a configuration, or says what that would change.
     fn apply(&self, config: ConfigText, dry_run: bool) -> Answer<'_, Applied>;
     /// Applies its file as it is now.

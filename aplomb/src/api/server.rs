@@ -14,6 +14,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use proxy::plane::Plane;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
@@ -25,12 +26,14 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     auth::Access,
+    bridge::Daemon,
     guard::{Busy, Guard},
     listen::{Listeners, Socket},
     model::Problem,
     node::Node,
     routes::{self, Api},
 };
+use crate::daemon::handle::Handle;
 
 /// The most connections of one listener.
 const CONNECTIONS: usize = 128;
@@ -63,11 +66,15 @@ enum Command {
 }
 
 impl Server {
-    /// Serves on these listeners.
+    /// Serves on these listeners what `handle` and `plane` know and do.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub(crate) fn start(node: Arc<dyn Node>, listeners: Listeners) -> io::Result<Self> {
+    pub fn start(handle: Handle, plane: Arc<Plane>, listeners: Listeners) -> io::Result<Self> {
+        Self::start_for(Arc::new(Daemon::new(handle, plane)), listeners)
+    }
+
+    pub(super) fn start_for(node: Arc<dyn Node>, listeners: Listeners) -> io::Result<Self> {
         let spec = listeners.spec.clone();
         let (commands, inbox) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -157,7 +164,7 @@ async fn run(api: Api, listeners: Listeners, mut inbox: mpsc::UnboundedReceiver<
 
 async fn sample(api: Api) {
     loop {
-        api.sample().await;
+        api.sample();
         sleep(Duration::from_secs(1)).await;
     }
 }

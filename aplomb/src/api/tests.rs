@@ -19,7 +19,7 @@ use super::{
     model::{
         Applied, BackendStatus, Explanation, PoolStatus, Problem, Question, Stats, Status, Upgraded,
     },
-    node::{Answer, ConfigText, Node},
+    node::{Answer, ConfigText, Node, Snapshot},
 };
 use crate::cli::{
     client::{Client, block_on},
@@ -38,8 +38,8 @@ fn now<'a, T: Send + 'a>(value: Result<T, Problem>) -> Answer<'a, T> {
 }
 
 impl Node for Remembers {
-    fn status(&self) -> Answer<'_, Status> {
-        now(Ok(Status {
+    fn snapshot(&self) -> Answer<'_, Snapshot> {
+        let status = Status {
             pid: 7,
             pools: vec![PoolStatus {
                 name: "web".into(),
@@ -50,11 +50,15 @@ impl Node for Remembers {
                 ..PoolStatus::default()
             }],
             ..Status::default()
+        };
+        now(Ok(Snapshot {
+            status,
+            stats: Stats::default(),
         }))
     }
 
-    fn stats(&self) -> Answer<'_, Stats> {
-        now(Ok(Stats::default()))
+    fn counters(&self) -> Stats {
+        Stats::default()
     }
 
     fn apply(&self, config: ConfigText, dry_run: bool) -> Answer<'_, Applied> {
@@ -124,7 +128,7 @@ fn site() -> Site {
     let node = Arc::new(Remembers::default());
     let listeners = Listeners::bind(&unix(&socket), Path::new("/"), Place::Free).unwrap();
     Site {
-        server: Server::start(Arc::clone(&node) as _, listeners).unwrap(),
+        server: Server::start_for(Arc::clone(&node) as _, listeners).unwrap(),
         client: Client::unix(socket.clone()),
         node,
         socket,

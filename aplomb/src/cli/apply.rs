@@ -68,13 +68,12 @@ fn count(changes: usize) -> String {
 
 /// One line for one difference: `+` is new, `-` is gone, `~` is otherwise.
 fn line(change: &Change) -> String {
-    let path = &change.path;
-    match (&change.before, &change.after) {
-        (None, Some(after)) => format!("+ {path} = {after}\n"),
-        (Some(before), None) => format!("- {path} = {before}\n"),
-        (Some(before), Some(after)) => format!("~ {path}: {before} -> {after}\n"),
-        (None, None) => format!("~ {path}\n"),
-    }
+    let sign = match (&change.before, &change.after) {
+        (None, Some(_)) => '+',
+        (Some(_), None) => '-',
+        _ => '~',
+    };
+    format!("{sign} {}\n", change.text)
 }
 
 #[cfg(test)]
@@ -85,14 +84,12 @@ mod tests {
     fn a_difference_is_one_line() {
         let change = |before: Option<u16>, after: Option<u16>| Change {
             path: "pool.web.weight".into(),
+            text: "pool web: weight".into(),
             before: before.map(Into::into),
             after: after.map(Into::into),
         };
-        assert_eq!(line(&change(None, Some(1))), "+ pool.web.weight = 1\n");
-        assert_eq!(line(&change(Some(1), None)), "- pool.web.weight = 1\n");
-        assert_eq!(
-            line(&change(Some(1), Some(2))),
-            "~ pool.web.weight: 1 -> 2\n"
-        );
+        assert_eq!(line(&change(None, Some(1))), "+ pool web: weight\n");
+        assert_eq!(line(&change(Some(1), None)), "- pool web: weight\n");
+        assert_eq!(line(&change(Some(1), Some(2))), "~ pool web: weight\n");
     }
 }

@@ -69,9 +69,9 @@ const NUMBERS: [Number; 11] = [
     ),
     (
         Kind::Counter,
-        "aplomb_backend_transitions_total",
-        "Changes of its state.",
-        |b| b.transitions,
+        "aplomb_backend_flaps_total",
+        "Times that it went from up to down.",
+        |b| b.flaps,
     ),
 ];
 

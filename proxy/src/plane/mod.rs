@@ -19,9 +19,10 @@ use std::{
 };
 
 use control::{
+    balance::{Balancer, Explanation, Pick},
     engine::PassiveSample,
-    name::BackendKey,
-    plan::Plan,
+    name::{BackendKey, Name},
+    plan::{Plan, PoolPlan},
     spec::{Listen, Spec},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -262,6 +263,20 @@ impl Plane {
         }
         stats.workers.log_lines_dropped += self.logs.handle().lost_lines();
         stats
+    }
+
+    /// Whom of a pool a request of this key would get now, and why, with the plan that this is by; none: there is no such
+    /// pool. A worker's place in its turns is its own: algorithms that go by turns are asked for their first.
+    #[must_use]
+    pub fn explain(&self, pool: &Name, key: Option<u64>) -> Option<(Arc<PoolPlan>, Explanation)> {
+        let part = self.lock().registry.pool_parts.get(pool).cloned()?;
+        let pick = Pick {
+            now: clock::now(),
+            key,
+            avoid: &[],
+        };
+        let balancer = Balancer::new(Arc::clone(&part.members), 0);
+        Some((Arc::clone(&part.plan), balancer.explain(&pick)))
     }
 
     /// The way to the access logs: to have files opened anew after they were rotated.

@@ -182,6 +182,8 @@ pub(crate) struct BackendStatus {
     pub latency_seconds: Option<f64>,
     /// Traffic has it ejected.
     pub ejected: bool,
+    /// The configuration no longer has it; it drains.
+    pub removed: bool,
     /// Its active checks, in the order of the configuration.
     pub checks: Vec<CheckStatus>,
 }

@@ -12,8 +12,8 @@ use axum::{
 };
 
 use super::{
-    model::{Problem, Stats, Status},
-    node::Node,
+    model::{Problem, Status},
+    node::{Node, Snapshot},
     rates::Rates,
 };
 
@@ -37,17 +37,15 @@ impl Api {
     }
 
     /// Takes a sample for the rates; to be called once a second.
-    pub(super) async fn sample(&self) {
-        if let Ok(stats) = self.node.stats().await {
-            self.with_rates(|rates| rates.sample(&stats));
-        }
+    pub(super) fn sample(&self) {
+        let stats = self.node.counters();
+        self.with_rates(|rates| rates.sample(&stats));
     }
 
-    async fn status(&self) -> Result<(Status, Stats), Problem> {
-        let mut status = self.node.status().await?;
-        let stats = self.node.stats().await?;
+    async fn status(&self) -> Result<Status, Problem> {
+        let Snapshot { mut status, stats } = self.node.snapshot().await?;
         self.with_rates(|rates| rates.fill(&mut status, &stats));
-        Ok((status, stats))
+        Ok(status)
     }
 
     fn with_rates<T>(&self, work: impl FnOnce(&mut Rates) -> T) -> T {

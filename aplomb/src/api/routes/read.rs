@@ -15,6 +15,7 @@ use super::{
             BackendStatus, Done, Explanation, Phase, PoolStatus, Problem, Question, ServiceStatus,
             Stats, Status,
         },
+        node::Snapshot,
         openapi,
     },
     Api,
@@ -26,13 +27,13 @@ type Answer<T> = Result<Json<T>, Problem>;
 /// What the node is and does
 #[utoipa::path(get, path = "/v1/status", tag = "look", responses((status = 200, body = Status)))]
 pub(in super::super) async fn status(State(api): State<Api>) -> Answer<Status> {
-    Ok(Json(api.status().await?.0))
+    Ok(Json(api.status().await?))
 }
 
 /// All services
 #[utoipa::path(get, path = "/v1/services", tag = "look", responses((status = 200, body = Vec<ServiceStatus>)))]
 pub(in super::super) async fn services(State(api): State<Api>) -> Answer<Vec<ServiceStatus>> {
-    Ok(Json(api.status().await?.0.services))
+    Ok(Json(api.status().await?.services))
 }
 
 /// One service
@@ -42,7 +43,7 @@ pub(in super::super) async fn service(
     State(api): State<Api>,
     Path(name): Path<String>,
 ) -> Answer<ServiceStatus> {
-    let services = api.status().await?.0.services;
+    let services = api.status().await?.services;
     let service = services.into_iter().find(|s| s.name == name);
     service.map(Json).ok_or_else(|| {
         Problem::not_found("no-such-service", format!("there is no service {name:?}"))
@@ -52,7 +53,7 @@ pub(in super::super) async fn service(
 /// All pools with their backends
 #[utoipa::path(get, path = "/v1/pools", tag = "look", responses((status = 200, body = Vec<PoolStatus>)))]
 pub(in super::super) async fn pools(State(api): State<Api>) -> Answer<Vec<PoolStatus>> {
-    Ok(Json(api.status().await?.0.pools))
+    Ok(Json(api.status().await?.pools))
 }
 
 /// One pool with its backends
@@ -62,7 +63,7 @@ pub(in super::super) async fn pool(
     State(api): State<Api>,
     Path(name): Path<String>,
 ) -> Answer<PoolStatus> {
-    let pools = api.status().await?.0.pools;
+    let pools = api.status().await?.pools;
     let pool = pools.into_iter().find(|p| p.name == name);
     pool.map(Json)
         .ok_or_else(|| Problem::not_found("no-such-pool", format!("there is no pool {name:?}")))
@@ -74,7 +75,7 @@ pub(in super::super) async fn pool(
 pub(in super::super) async fn backends(
     State(api): State<Api>,
 ) -> Answer<std::collections::BTreeMap<String, BackendStatus>> {
-    let pools = api.status().await?.0.pools;
+    let pools = api.status().await?.pools;
     let backends = pools.into_iter().flat_map(|pool| {
         let name = pool.name;
         let of_pool = pool.backends.into_iter();
@@ -86,7 +87,7 @@ pub(in super::super) async fn backends(
 /// All counters since the process began
 #[utoipa::path(get, path = "/v1/stats", tag = "look", responses((status = 200, body = Stats)))]
 pub(in super::super) async fn stats(State(api): State<Api>) -> Answer<Stats> {
-    Ok(Json(api.node.stats().await?))
+    Ok(Json(api.node.snapshot().await?.stats))
 }
 
 /// Where a request or connection would go now, and why
@@ -151,8 +152,7 @@ fn client(text: &str) -> Result<SocketAddr, Problem> {
 pub(in super::super) async fn metrics(
     State(api): State<Api>,
 ) -> Result<impl IntoResponse, Problem> {
-    let status = api.node.status().await?;
-    let stats = api.node.stats().await?;
+    let Snapshot { status, stats } = api.node.snapshot().await?;
     Ok((
         [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
         metrics::encode(&status, &stats),
@@ -169,7 +169,7 @@ pub(in super::super) async fn openapi() -> impl IntoResponse {
 #[utoipa::path(get, path = "/healthz", tag = "watch",
     responses((status = 200, body = Done), (status = 503, body = Problem)))]
 pub(in super::super) async fn healthz(State(api): State<Api>) -> Answer<Done> {
-    let _ = api.node.status().await?;
+    let _ = api.node.snapshot().await?;
     Ok(Json(Done {}))
 }
 
@@ -177,7 +177,7 @@ pub(in super::super) async fn healthz(State(api): State<Api>) -> Answer<Done> {
 #[utoipa::path(get, path = "/readyz", tag = "watch",
     responses((status = 200, body = Done), (status = 503, body = Problem)))]
 pub(in super::super) async fn readyz(State(api): State<Api>) -> Answer<Done> {
-    match api.node.status().await?.phase {
+    match api.node.snapshot().await?.status.phase {
         Phase::Serving | Phase::HandingOver => Ok(Json(Done {})),
         Phase::Starting => Err(Problem::new(503, "starting", "it is not ready yet")),
         Phase::Leaving => Err(Problem::new(503, "leaving", "it takes no new work")),

@@ -165,7 +165,7 @@ async fn operate(
         .map_err(Problem::bad_request)?;
     api.node.operate(operation(key.clone())).await?;
     let address = key.address.to_string();
-    let pools = api.status().await?.0.pools;
+    let pools = api.status().await?.pools;
     pools
         .into_iter()
         .find(|p| p.name == key.pool.as_str())
