@@ -1,10 +1,12 @@
 //! The way into the running daemon, for the admin API, for signals and for a successor.
 //!
-//! A [`Handle`] is cheap to clone and may be used from any thread with a tokio runtime. What is asked travels by
-//! a bounded channel to the thread that owns the engine, the answer by a oneshot; so callers wait for each
-//! other, and the engine waits for nobody.
+//! A [`Handle`] is cheap to clone and may be used from any thread with a tokio runtime. Questions about what is
+//! known, and orders about a backend, go to the engine's thread, which answers at once; what changes the daemon as
+//! a whole goes to the conductor, which does one such thing at a time. So callers wait for each other, and the
+//! engine waits for nobody.
 
 use std::{
+    fmt,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -20,21 +22,23 @@ use control::{
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
-/// How many requests may wait for the engine. Each waiting one has a caller behind it, so this bounds memory, not
-/// throughput: the 65th caller waits before sending rather than after.
+use super::{about::About, engine::Ask};
+
+/// How many requests may wait for the conductor. Each waiting one has a caller behind it, so this bounds memory,
+/// not throughput: the 65th caller waits before sending rather than after.
 const WAITING: usize = 64;
 
 /// Speaks to the daemon.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    requests: mpsc::Sender<Request>,
+    about: Arc<About>,
+    engine: mpsc::Sender<Ask>,
+    conductor: mpsc::Sender<Request>,
 }
 
-/// What can be asked of the daemon, each with the way its answer goes back.
+/// What can be asked of the conductor, each with the way its answer goes back.
 #[derive(Debug)]
-pub enum Request {
-    /// A snapshot of everything.
-    Status(oneshot::Sender<Status>),
+pub(super) enum Request {
     /// A new configuration, or only what it would change.
     Apply {
         /// The text.
@@ -46,13 +50,6 @@ pub enum Request {
     },
     /// The file that the daemon was started with, read again.
     Reload(oneshot::Sender<Result<Applied, Rejected>>),
-    /// Something about one backend.
-    Operate {
-        /// What.
-        operation: Operation,
-        /// The answer.
-        reply: oneshot::Sender<Answer>,
-    },
     /// Log files are opened again, after rotation.
     ReopenLogs,
     /// The daemon ends.
@@ -164,8 +161,8 @@ pub struct Reloads {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
 
-impl std::fmt::Display for Gone {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the daemon is about to end")
     }
 }
@@ -173,11 +170,15 @@ impl std::fmt::Display for Gone {
 impl std::error::Error for Gone {}
 
 impl Handle {
-    /// A handle, and where what is asked through it and its clones arrives.
-    #[must_use]
-    pub fn new() -> (Self, mpsc::Receiver<Request>) {
-        let (requests, arriving) = mpsc::channel(WAITING);
-        (Self { requests }, arriving)
+    /// A handle, and where what is asked of the conductor through it and its clones arrives.
+    pub(super) fn new(about: Arc<About>, engine: mpsc::Sender<Ask>) -> (Self, mpsc::Receiver<Request>) {
+        let (conductor, arriving) = mpsc::channel(WAITING);
+        let handle = Self {
+            about,
+            engine,
+            conductor,
+        };
+        (handle, arriving)
     }
 
     /// A snapshot of everything.
@@ -185,7 +186,19 @@ impl Handle {
     /// # Errors
     /// The daemon has ended.
     pub async fn status(&self) -> Result<Status, Gone> {
-        self.ask(Request::Status).await
+        let known = ask(&self.engine, Ask::Snapshot).await?;
+        let now = self.about.now();
+        Ok(Status {
+            pid: std::process::id(),
+            started: self.about.started,
+            uptime: self.about.began.elapsed(),
+            config: self.about.config.clone(),
+            phase: now.phase,
+            spec: known.spec,
+            plan: known.plan,
+            backends: known.backends,
+            reloads: now.reloads,
+        })
     }
 
     /// Applies a configuration, or with `dry_run` says what that would change.
@@ -193,7 +206,7 @@ impl Handle {
     /// # Errors
     /// Why it was rejected; nothing has changed.
     pub async fn apply(&self, config: ConfigText, dry_run: bool) -> Result<Applied, Rejected> {
-        self.ask(|reply| Request::Apply {
+        ask(&self.conductor, |reply| Request::Apply {
             config,
             dry_run,
             reply,
@@ -207,7 +220,7 @@ impl Handle {
     /// # Errors
     /// Why it was rejected; nothing has changed.
     pub async fn reload(&self) -> Result<Applied, Rejected> {
-        self.ask(Request::Reload)
+        ask(&self.conductor, Request::Reload)
             .await
             .unwrap_or(Err(Rejected::Stopping))
     }
@@ -217,8 +230,7 @@ impl Handle {
     /// # Errors
     /// The daemon has ended; a refusal is the inner result.
     pub async fn operate(&self, operation: Operation) -> Result<Answer, Gone> {
-        self.ask(|reply| Request::Operate { operation, reply })
-            .await
+        ask(&self.engine, |reply| Ask::Operate { operation, reply }).await
     }
 
     /// Opens log files again, after rotation.
@@ -243,18 +255,32 @@ impl Handle {
     /// # Errors
     /// Why this process goes on instead, as if nothing had happened.
     pub async fn upgrade(&self, binary: Option<PathBuf>) -> Result<u32, String> {
-        self.ask(|reply| Request::Upgrade { binary, reply })
+        ask(&self.conductor, |reply| Request::Upgrade { binary, reply })
             .await
             .unwrap_or_else(|gone| Err(gone.to_string()))
     }
 
-    async fn ask<A>(&self, request: impl FnOnce(oneshot::Sender<A>) -> Request) -> Result<A, Gone> {
-        let (reply, answer) = oneshot::channel();
-        self.send(request(reply)).await?;
-        answer.await.map_err(|_| Gone)
-    }
-
     async fn send(&self, request: Request) -> Result<(), Gone> {
-        self.requests.send(request).await.map_err(|_| Gone)
+        self.conductor.send(request).await.map_err(|_| Gone)
+    }
+}
+
+/// Asks by `requests` and waits for the answer.
+pub(super) async fn ask<R, A>(
+    requests: &mpsc::Sender<R>,
+    request: impl FnOnce(oneshot::Sender<A>) -> R,
+) -> Result<A, Gone> {
+    let (reply, answer) = oneshot::channel();
+    requests.send(request(reply)).await.map_err(|_| Gone)?;
+    answer.await.map_err(|_| Gone)
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(problems) => f.write_str(&problems.summary()),
+            Self::Plane(why) => f.write_str(why),
+            Self::Stopping => Gone.fmt(f),
+        }
     }
 }

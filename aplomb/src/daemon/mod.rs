@@ -1,5 +1,19 @@
 //! The running daemon: who owns the engine, how it is spoken to, how it starts and ends.
 //!
-//! [`handle::Handle`] is the way in for all who ask something of it: the admin API, signals, a successor.
+//! [`start`](mod@start) brings it up, [`conductor`] runs it: one at a time it applies configurations, hands over and ends.
+//! [`engine`] is the thread that owns the engine and waits for nothing but events and deadlines.
+//! [`handle::Handle`] is the way in for all who ask something of it: the admin API, and tests.
 
+mod about;
+mod apply;
+mod clock;
+mod conductor;
+mod engine;
 pub mod handle;
+mod leave;
+mod reports;
+mod signals;
+mod start;
+mod succession;
+
+pub use self::start::{Options, run};

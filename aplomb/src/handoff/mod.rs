@@ -27,6 +27,7 @@ mod wire;
 
 use std::{fmt, io};
 
+pub(crate) use self::wire::listen_of;
 pub use self::{
     door::{Door, door_beside},
     give::{Goods, Successor, give},

@@ -1,15 +1,9 @@
 //! The successor's side.
 
-use std::{
-    os::{fd::OwnedFd, unix::net::UnixStream},
-    process,
-    time::Duration,
-};
-
-use control::{spec::Listen, status::Saved};
+use std::{os::unix::net::UnixStream, process, time::Duration};
 
 use super::{
-    Failure, PROTOCOL, descriptors,
+    Failure, Goods, PROTOCOL, descriptors,
     wire::{self, Farewell, Hello, Offer, Verdict},
 };
 
@@ -28,12 +22,11 @@ pub struct Taken {
     stream: UnixStream,
 }
 
-/// Takes over from the process at the other end of `stream`: the sockets by what they were configured as, and
-/// what it knows of backends. Blocks.
+/// Takes over from the process at the other end of `stream`. Blocks.
 ///
 /// # Errors
 /// There is nothing to be had, and why.
-pub fn take(stream: UnixStream) -> Result<(Taken, Vec<(Listen, OwnedFd)>, Saved), Failure> {
+pub fn take(stream: UnixStream) -> Result<(Taken, Goods), Failure> {
     let asking = Failure::io("asking the running process");
     stream.set_read_timeout(Some(PATIENCE)).map_err(&asking)?;
     stream.set_write_timeout(Some(PATIENCE)).map_err(&asking)?;
@@ -63,7 +56,11 @@ pub fn take(stream: UnixStream) -> Result<(Taken, Vec<(Listen, OwnedFd)>, Saved)
         version: offer.version,
         stream,
     };
-    Ok((taken, sockets, offer.saved))
+    let goods = Goods {
+        sockets,
+        saved: offer.saved,
+    };
+    Ok((taken, goods))
 }
 
 impl Taken {

@@ -63,7 +63,7 @@ fn sockets_come_over_with_their_queues() {
         saved: some_backend(),
     };
     let (given, ()) = between(Ok(goods), |stream| {
-        let (taken, sockets, saved) = take(stream).unwrap();
+        let (taken, Goods { sockets, saved }) = take(stream).unwrap();
         assert_eq!(saved, some_backend());
         assert_eq!(sockets.len(), 450);
         for ((listen, socket), client) in sockets.into_iter().zip(&waiting) {
@@ -82,7 +82,7 @@ fn sockets_come_over_with_their_queues() {
 #[test]
 fn a_successor_that_fails_says_why() {
     let (given, ()) = between(Ok(Goods::default()), |stream| {
-        let (taken, ..) = take(stream).unwrap();
+        let (taken, _) = take(stream).unwrap();
         taken.failed("address in use");
     });
     assert_eq!(given.unwrap_err().to_string(), "address in use");
@@ -100,7 +100,7 @@ fn a_successor_that_crashes_is_noticed() {
 #[test]
 fn one_that_ends_before_the_farewell_leaves_nobody_alone() {
     let (given, ()) = between(Ok(Goods::default()), |stream| {
-        let (taken, ..) = take(stream.try_clone().unwrap()).unwrap();
+        let (taken, _) = take(stream.try_clone().unwrap()).unwrap();
         stream
             .set_read_timeout(Some(std::time::Duration::from_millis(1)))
             .unwrap();

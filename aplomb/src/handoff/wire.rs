@@ -128,7 +128,7 @@ pub(super) fn must_match(protocol: u32, version: &str) -> Result<(), String> {
 }
 
 /// What a socket listens on, as [`Listen`] writes it.
-pub(super) fn listen_of(text: &str) -> Option<Listen> {
+pub(crate) fn listen_of(text: &str) -> Option<Listen> {
     let (scheme, address) = text.split_once("://")?;
     let known = [Scheme::Tcp, Scheme::Udp, Scheme::Http, Scheme::Https];
     Some(Listen {

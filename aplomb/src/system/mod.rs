@@ -1,3 +1,8 @@
-//! What the operating system is asked for beyond sockets: users and groups.
+//! What the operating system is asked for beyond sockets: limits, privileges, users, the log, the supervisor.
 
+pub mod limits;
+pub mod log;
+pub mod panic;
+pub mod privileges;
+pub mod systemd;
 pub mod user;

@@ -1,0 +1,95 @@
+//! The end: nothing more is accepted, what goes on may finish, and everything is put away.
+
+use std::{sync::Arc, thread};
+
+use proxy::plane::Stop;
+
+use super::{
+    conductor::{Conductor, End},
+    engine::Ask,
+    handle::{Phase, Rejected, Request, Shutdown},
+    signals::Wish,
+};
+
+impl Conductor {
+    /// Ends for this reason. `engine` is the engine's thread.
+    pub(super) async fn leave(mut self, end: End, engine: thread::JoinHandle<()>) {
+        self.about.enter(Phase::Draining);
+        if end == End::HandedOver {
+            self.server.retire();
+        } else {
+            self.systemd.stopping(self.spec.proxy.drain);
+        }
+        drop(self.door.take());
+        if end != End::Shutdown(Shutdown::Now) {
+            self.drain(end).await;
+        }
+        self.put_away(engine).await;
+        tracing::info!("ended");
+    }
+
+    /// Lets what goes on finish, unless somebody cannot wait.
+    async fn drain(&mut self, end: End) {
+        let stop = match end {
+            End::HandedOver => Stop::HandedOver,
+            End::Shutdown(_) => Stop::Final,
+        };
+        let limit = self.spec.proxy.drain;
+        tracing::info!(?limit, "nothing more is accepted; what goes on may finish");
+        self.plane.stop_accepting(stop).wait().await;
+        let done = self.plane.drain(limit).wait();
+        tokio::pin!(done);
+        loop {
+            tokio::select! {
+                () = &mut done => return,
+                wish = self.signals.next() => match wish {
+                    Wish::End => {
+                        tracing::warn!("told again to end: what goes on is cut");
+                        return;
+                    }
+                    Wish::ReopenLogs => self.plane.logs().reopen(),
+                    Wish::Reload | Wish::Upgrade => {}
+                },
+                Some(request) = self.requests.recv() => match request {
+                    Request::Shutdown(Shutdown::Now) => return,
+                    Request::Shutdown(Shutdown::Graceful) => {}
+                    Request::ReopenLogs => self.plane.logs().reopen(),
+                    other => turn_away(other),
+                },
+            }
+        }
+    }
+
+    async fn put_away(self, engine: thread::JoinHandle<()>) {
+        let Self {
+            plane,
+            server,
+            engine: asks,
+            ..
+        } = self;
+        let cut = plane.stats().workers.cut;
+        if cut > 0 {
+            tracing::warn!(cut, "connections were cut");
+        }
+        // The last answers go out before what they speak of goes.
+        drop(server);
+        let _ = asks.send(Ask::Stop).await;
+        let _ = engine.join();
+        // Nobody else has the plane any more; if somebody had, the process would end all the same.
+        if let Some(plane) = Arc::into_inner(plane) {
+            plane.stop();
+        }
+    }
+}
+
+fn turn_away(request: Request) {
+    match request {
+        Request::Apply { reply, .. } | Request::Reload(reply) => {
+            let _ = reply.send(Err(Rejected::Stopping));
+        }
+        Request::Upgrade { reply, .. } => {
+            let _ = reply.send(Err(Rejected::Stopping.to_string()));
+        }
+        Request::ReopenLogs | Request::Shutdown(_) => {}
+    }
+}
