@@ -20,7 +20,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use self::{client::AdminArgs, exit::Outcome};
+use self::{
+    client::AdminArgs,
+    exit::{Failure, Outcome},
+};
 
 /// The load-balancing tier of a Linux site in one program.
 #[derive(Debug, Parser)]
@@ -35,6 +38,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the daemon
+    Run(crate::daemon::Options),
     /// Say whether a configuration file is in order
     Check(check::Args),
     /// Show what the daemon does: services, pools, backends
@@ -74,6 +79,9 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Outcome {
     let admin = &cli.admin;
     match cli.command {
+        Command::Run(options) => {
+            crate::daemon::run(&options).map_err(|error| Failure::Refused(error.to_string()))
+        }
         Command::Check(args) => check::run(&args),
         Command::Status(args) => status::run(admin, &args),
         Command::Top(args) => top::run(admin, &args),

@@ -53,13 +53,18 @@ pub(super) fn compare(now: &Spec, admitted: &Admitted, generation: u64) -> Appli
     }
 }
 
-/// Binds what a configuration listens on.
-pub(super) fn prepare(plane: &Plane, spec: Spec, place: Place<'_>) -> Result<Ready, Rejected> {
+/// Binds what a configuration listens on; relative paths in it begin at `directory`.
+pub(super) fn prepare(
+    plane: &Plane,
+    spec: Spec,
+    directory: &Path,
+    place: Place<'_>,
+) -> Result<Ready, Rejected> {
     let prepared = plane
         .prepare(&spec)
         .map_err(|e| Rejected::Plane(e.to_string()))?;
-    let listeners =
-        Listeners::bind(&spec.admin, place).map_err(|e| Rejected::Plane(e.to_string()))?;
+    let listeners = Listeners::bind(&spec.admin, directory, place)
+        .map_err(|e| Rejected::Plane(e.to_string()))?;
     Ok(Ready {
         spec: Arc::new(spec),
         prepared,

@@ -33,6 +33,8 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 pub(super) struct Conductor {
     pub(super) about: Arc<About>,
     pub(super) spec: Arc<Spec>,
+    /// Where relative paths in it begin.
+    pub(super) directory: PathBuf,
     pub(super) engine: mpsc::Sender<Ask>,
     pub(super) plane: Arc<Plane>,
     pub(super) server: api::Server,
@@ -162,7 +164,7 @@ impl Conductor {
         let admitted = apply::admit(config)?;
         let mut applied = apply::compare(&self.spec, &admitted, self.generation().await?);
         let place = Place::Own(self.server.spec());
-        let ready = apply::prepare(&self.plane, admitted.spec, place)?;
+        let ready = apply::prepare(&self.plane, admitted.spec, &config.directory, place)?;
         if dry_run {
             return Ok(applied);
         }
@@ -174,6 +176,7 @@ impl Conductor {
             tracing::warn!("another number of workers takes effect with `aplomb upgrade`");
         }
         self.spec = spec;
+        self.directory.clone_from(&config.directory);
         self.keep_sockets();
         self.open_door();
         Ok(applied)
@@ -248,7 +251,11 @@ impl Conductor {
                 if let Err(why) = successor.farewell() {
                     return self.go_on(origin, why.to_string());
                 }
-                tracing::info!(pid, version, "a successor serves; this process finishes what it has");
+                tracing::info!(
+                    pid,
+                    version,
+                    "a successor serves; this process finishes what it has"
+                );
                 self.systemd.main_pid(pid);
                 origin.tell(Ok(pid));
                 Some(End::HandedOver)
@@ -261,7 +268,7 @@ impl Conductor {
     fn go_on(&mut self, origin: Origin, why: String) -> Option<End> {
         tracing::error!("the successor does not serve, this process goes on: {why}");
         origin.tell(Err(why));
-        match api::Listeners::bind(&self.spec.admin, Place::Predecessor) {
+        match api::Listeners::bind(&self.spec.admin, &self.directory, Place::Predecessor) {
             Ok(listeners) => self.server.swap(listeners),
             Err(error) => tracing::error!("{error}"),
         }

@@ -30,7 +30,6 @@ const ASKS: usize = 64;
 const BATCH: usize = 256;
 
 /// What can be asked of the engine.
-#[derive(Debug)]
 pub(super) enum Ask {
     /// What it knows.
     Snapshot(oneshot::Sender<Snapshot>),

@@ -171,7 +171,10 @@ impl std::error::Error for Gone {}
 
 impl Handle {
     /// A handle, and where what is asked of the conductor through it and its clones arrives.
-    pub(super) fn new(about: Arc<About>, engine: mpsc::Sender<Ask>) -> (Self, mpsc::Receiver<Request>) {
+    pub(super) fn new(
+        about: Arc<About>,
+        engine: mpsc::Sender<Ask>,
+    ) -> (Self, mpsc::Receiver<Request>) {
         let (conductor, arriving) = mpsc::channel(WAITING);
         let handle = Self {
             about,

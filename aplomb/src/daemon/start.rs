@@ -136,7 +136,8 @@ impl Before {
 }
 
 fn start(options: &Options, before: &mut Before) -> Result<(), Error> {
-    let admitted = apply::admit(&apply::read(&options.config)?)?;
+    let config = apply::read(&options.config)?;
+    let admitted = apply::admit(&config)?;
     let spec = admitted.spec;
     let log = Log::start(&spec.log).map_err(Error)?;
     panic::abort_on_panic();
@@ -150,13 +151,19 @@ fn start(options: &Options, before: &mut Before) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(Error::new("no event loop"))?;
-    runtime.block_on(serve(options, before, spec, log, descriptors))
+    runtime.block_on(serve(
+        options,
+        before,
+        (spec, config.directory),
+        log,
+        descriptors,
+    ))
 }
 
 async fn serve(
     options: &Options,
     before: &mut Before,
-    spec: Spec,
+    (spec, directory): (Spec, PathBuf),
     log: Log,
     descriptors: u64,
 ) -> Result<(), Error> {
@@ -184,7 +191,7 @@ async fn serve(
         spec,
         prepared,
         listeners,
-    } = apply::prepare(&plane, spec, place)?;
+    } = apply::prepare(&plane, spec, &directory, place)?;
     let prober = Prober::start(events, limits::probes_at_once(descriptors))
         .map_err(Error::new("no prober"))?;
     let inputs = Inputs {
@@ -197,11 +204,12 @@ async fn serve(
     let _ = apply::put_in_force(&engine, Arc::clone(&spec), prepared).await?;
 
     let (handle, requests) = Handle::new(Arc::clone(&about), engine.clone());
-    let server = Server::start(handle, Arc::clone(&plane), listeners)
-        .map_err(Error::new("no admin API"))?;
+    let server =
+        Server::start(handle, Arc::clone(&plane), listeners).map_err(Error::new("no admin API"))?;
     let mut conductor = Conductor {
         about,
         spec,
+        directory,
         engine,
         plane,
         server,

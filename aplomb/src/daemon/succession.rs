@@ -113,7 +113,10 @@ impl Succession {
         let cannot = |e: &io::Error| format!("{} cannot be started: {e}", binary.display());
         let binary = canonicalize(&binary).map_err(|e| cannot(&e))?;
         let (ours, theirs) = UnixStream::pair().map_err(|e| cannot(&e))?;
-        let child = self.command(&binary, &theirs).spawn().map_err(|e| cannot(&e))?;
+        let child = self
+            .command(&binary, &theirs)
+            .spawn()
+            .map_err(|e| cannot(&e))?;
         tracing::info!(binary = %binary.display(), pid = child.id(), "a successor is being started");
         Ok((child, ours))
     }
