@@ -3,9 +3,9 @@
 # Does nothing, without root, when all are there.
 set -euo pipefail
 
-build=(gcc libc6-dev make)            # C parts of crates: aws-lc, the allocator
-tests=("${build[@]}" curl iproute2 nginx-light)   # clients, backends and namespaces of the end-to-end tests
-fuzz=("${build[@]}" g++)               # libFuzzer is C++
+build=(gcc libc6-dev make)                        # C parts of crates: aws-lc, the allocator
+tests=("${build[@]}" curl iproute2 nginx-light)   # clients, backends, namespaces
+fuzz=("${build[@]}" g++)                           # libFuzzer is C++
 bench=("${build[@]}" haproxy nginx-light libnginx-mod-stream wrk strace linux-perf python3-venv)
 
 case "${1:-}" in

@@ -33,6 +33,8 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Measure aplomb beside haproxy, nginx and Envoy
     Bench(bench::Options),
+    /// Show where aplomb's time goes under load
+    Profile(bench::profile::Options),
     /// The backend of benchmarks
     #[command(hide = true)]
     Upstream,
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Task::Docs => docs::run(),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Profile(options) => bench::profile::run(&options),
         Task::Upstream => bench::upstream::run(),
     };
     match outcome {

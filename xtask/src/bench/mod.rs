@@ -11,6 +11,7 @@ mod load;
 mod machine;
 mod peer;
 pub(crate) mod process;
+pub(crate) mod profile;
 mod report;
 mod syscalls;
 pub(crate) mod upstream;
