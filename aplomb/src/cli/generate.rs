@@ -1,4 +1,4 @@
-//! `aplomb completions` and `aplomb man`: made from the command line's own description.
+//! `aplomb schema`, `completions` and `man`: made from the tables that the program itself goes by.
 
 use std::path::PathBuf;
 
@@ -23,6 +23,13 @@ pub(super) struct ManArgs {
     /// Write aplomb.1 and a page for each command to this directory
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+/// Prints the JSON schema of the configuration.
+pub(super) fn schema() -> Outcome {
+    let json = serde_json::to_string_pretty(&control::config::schema())
+        .map_err(|error| Failure::refused("cannot print this", error))?;
+    print(&(json + "\n"))
 }
 
 /// Prints a completion script.

@@ -65,6 +65,8 @@ enum Command {
     /// Try aplomb on this machine
     #[command(subcommand)]
     Lab(lab::Command),
+    /// Print the JSON schema of the configuration, for editors
+    Schema,
     /// Print a completion script for a shell
     Completions(generate::CompletionsArgs),
     /// Print the man page, or write the pages of all commands to a directory
@@ -93,6 +95,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Stop(args) => node::stop(admin, &args),
         Command::Logs(command) => node::logs(admin, &command),
         Command::Lab(command) => lab::run(command),
+        Command::Schema => generate::schema(),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
     }

@@ -1,9 +1,11 @@
 //! The admin API over real sockets, with a node that only remembers what it was asked.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod tls;
+
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -137,13 +139,13 @@ fn site() -> Site {
 }
 
 /// A port of loopback that was free a moment ago.
-fn free_port() -> std::net::SocketAddr {
+fn free_port() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }
 
 /// What comes back for `request`, to the end of the connection.
-fn raw(address: std::net::SocketAddr, request: &str) -> String {
+fn raw(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
@@ -151,7 +153,7 @@ fn raw(address: std::net::SocketAddr, request: &str) -> String {
     answer
 }
 
-fn get(address: std::net::SocketAddr, path: &str, header: &str) -> String {
+fn get(address: SocketAddr, path: &str, header: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}\r\n");
     raw(address, &request)
 }
