@@ -61,7 +61,7 @@ pub struct Server {
 
 #[derive(Debug)]
 enum Command {
-    Swap(Listeners),
+    Swap(Box<Listeners>),
     Retire,
 }
 
@@ -102,7 +102,7 @@ impl Server {
     /// Serves on these listeners from now on. Connections that are open end with the answer they wait for.
     pub fn swap(&mut self, listeners: Listeners) {
         self.spec = listeners.spec.clone();
-        self.send(Command::Swap(listeners));
+        self.send(Command::Swap(Box::new(listeners)));
     }
 
     /// Takes no new connections: a successor does. What is asked already is answered.
@@ -149,7 +149,7 @@ async fn run(api: Api, listeners: Listeners, mut inbox: mpsc::UnboundedReceiver<
     accepting.swap(&api, listeners, &answering);
     while let Some(command) = inbox.recv().await {
         match command {
-            Command::Swap(listeners) => accepting.swap(&api, listeners, &answering),
+            Command::Swap(listeners) => accepting.swap(&api, *listeners, &answering),
             Command::Retire => accepting = Accepting::default(),
         }
     }
@@ -280,9 +280,8 @@ where
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
-    match timeout(CONNECTION_PATIENCE, connection).await {
-        Ok(Err(error)) => tracing::debug!(%error, "a connection to the admin API broke off"),
-        Ok(Ok(())) | Err(_) => {}
+    if let Ok(Err(error)) = timeout(CONNECTION_PATIENCE, connection).await {
+        tracing::debug!(%error, "a connection to the admin API broke off");
     }
 }
 

@@ -25,8 +25,7 @@ pub(super) struct Args {
 /// Sends the file to the daemon.
 pub(super) fn run(admin: &AdminArgs, args: &Args) -> Outcome {
     let path = &args.config;
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::Refused(format!("cannot read {}: {error}", path.display())))?;
+    let text = config::read(path).map_err(Failure::Refused)?;
     let absolute = std::path::absolute(path)
         .map_err(|error| Failure::refused("cannot tell where this is", error))?;
     let directory = absolute.parent().unwrap_or(&absolute);
