@@ -77,6 +77,8 @@ fn show(
     extras: &mut dyn Extras,
 ) -> Outcome {
     let broken = |error: std::io::Error| Failure::refused("the terminal is gone", error);
+    // Some terminals have no second screen, and show what was there before.
+    terminal.clear().map_err(broken)?;
     let mut next = Instant::now();
     loop {
         let now = Instant::now();
@@ -198,8 +200,9 @@ impl Screen {
 
     fn draw_backends(&mut self, canvas: &mut Canvas<'_>, area: Rect) {
         let rows = self.frame.backends.iter().map(backend_row);
+        let names = self.frame.backends.iter().map(|b| b.name.as_str());
         let widths = [
-            Constraint::Min(28),
+            widest("BACKEND", names),
             Constraint::Length(9),
             Constraint::Length(7),
             Constraint::Length(6),
@@ -237,6 +240,19 @@ fn heading_row(headings: &[&'static str]) -> Row<'static> {
     Row::new(headings.iter().map(|h| Cell::from(*h))).style(style)
 }
 
+/// As wide as the widest of a column.
+fn widest<'a>(heading: &'a str, cells: impl Iterator<Item = &'a str>) -> Constraint {
+    let widest = cells
+        .chain([heading])
+        .map(|cell| cell.chars().count())
+        .max();
+    Constraint::Length(
+        widest
+            .and_then(|w| u16::try_from(w).ok())
+            .unwrap_or(u16::MAX),
+    )
+}
+
 fn service_table(services: &[ServiceRow]) -> Table<'static> {
     let optional = |seconds: Option<f64>| seconds.map_or("-".into(), latency);
     let rows = services.iter().map(|service| {
@@ -253,8 +269,8 @@ fn service_table(services: &[ServiceRow]) -> Table<'static> {
         ])
     });
     let widths = [
-        Constraint::Min(12),
-        Constraint::Min(28),
+        widest("SERVICE", services.iter().map(|s| s.name.as_str())),
+        widest("LISTEN", services.iter().map(|s| s.listen.as_str())),
         Constraint::Length(7),
         Constraint::Length(7),
         Constraint::Length(6),
