@@ -77,8 +77,6 @@ fn show(
     extras: &mut dyn Extras,
 ) -> Outcome {
     let broken = |error: std::io::Error| Failure::refused("the terminal is gone", error);
-    // Some terminals have no second screen, and show what was there before.
-    terminal.clear().map_err(broken)?;
     let mut next = Instant::now();
     loop {
         let now = Instant::now();
