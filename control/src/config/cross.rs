@@ -159,18 +159,12 @@ pub(super) fn listeners(services: &[PlacedService], own: &OwnListeners, cx: &mut
             }
         }
     }
-    if let (Some((admin, at)), Some((metrics, metrics_at))) = (own.admin, own.metrics) {
-        if overlap(admin, metrics) {
-            let problem = Problem::error(
-                metrics_at,
-                format!("the admin API is served on {admin} already"),
-            );
-            cx.push(
-                problem
-                    .related(at, "here")
-                    .help("leave `metrics` out: the admin API serves /metrics too"),
-            );
-        }
+    if let (Some((admin, at)), Some((metrics, metrics_at))) = (own.admin, own.metrics)
+        && overlap(admin, metrics)
+    {
+        let message = format!("the admin API is served on {admin} already");
+        let problem = Problem::error(metrics_at, message).related(at, "here");
+        cx.push(problem.help("leave `metrics` out: the admin API serves /metrics too"));
     }
 }
 

@@ -173,10 +173,10 @@ fn nearest_before(span: Span, key: &str, table: &DeTable<'_>, best: &mut Option<
             *best = Some(at);
         }
         // A table made by a dotted key has the span of that key.
-        if let DeValue::Table(below) = value.get_ref() {
-            if value.span() == name.span() {
-                nearest_before(span, key, below, best);
-            }
+        if let DeValue::Table(below) = value.get_ref()
+            && value.span() == name.span()
+        {
+            nearest_before(span, key, below, best);
         }
     }
 }

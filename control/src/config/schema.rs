@@ -43,11 +43,10 @@ pub(super) fn sections() -> Vec<&'static Section> {
     }
     fn visit_kind(kind: &Kind, seen: &mut Vec<&'static Section>) {
         match kind {
+            Kind::Table(section) if seen.iter().any(|known| known.title == section.title) => {}
             Kind::Table(section) => {
-                if !seen.iter().any(|known| known.title == section.title) {
-                    seen.push(section);
-                    visit(section, seen);
-                }
+                seen.push(section);
+                visit(section, seen);
             }
             Kind::List { of, .. } | Kind::Map { of, .. } => visit_kind(of, seen),
             Kind::Any(kinds) => kinds.iter().for_each(|kind| visit_kind(kind, seen)),

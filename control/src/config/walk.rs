@@ -274,10 +274,10 @@ fn unknown_key(given: &str, span: Span, section: &'static Section, cx: &Cx<'_>) 
     }
     let mut owners = Vec::new();
     for key in section.keys {
-        if let Some(below) = (key.kind)().section() {
-            if below.key(given).is_some() {
-                owners.push((below.title, key.name()));
-            }
+        if let Some(below) = (key.kind)().section()
+            && below.key(given).is_some()
+        {
+            owners.push((below.title, key.name()));
         }
     }
     match owners.as_slice() {

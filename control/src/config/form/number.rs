@@ -355,7 +355,7 @@ fn thousandths(text: &str, scale: u64) -> Option<u64> {
     let places = 10_u64.pow(u32::try_from(part.len()).ok()?);
     let scaled_part = part.parse::<u64>().ok()? * scale;
     let whole: u64 = whole.parse().ok()?;
-    (scaled_part % places == 0).then(|| {
+    scaled_part.is_multiple_of(places).then(|| {
         whole
             .saturating_mul(scale)
             .saturating_add(scaled_part / places)
