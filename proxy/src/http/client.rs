@@ -143,3 +143,21 @@ async fn linger<S: Stream>(client: &mut Client<S>) {
     })
     .await;
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    const fn size<A, B, C, D, F>(_: fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Ten thousand idle clients may cost 2 KiB each; the event loop and the timer need their share of that.
+    #[test]
+    fn an_idle_connection_is_small() {
+        let size = size(serve::<TcpStream>);
+        assert!(size <= 768, "{size}");
+    }
+}

@@ -68,6 +68,8 @@ pub(crate) async fn converse<S: Stream>(
             return Ok(());
         }
         pass_interim(client, turn).await.map_err(Trouble::ours)?;
+        progress.moves = None;
+        client.watch.begin(route.response_timeout);
     }
     Err(Trouble::ours(
         h1::Reject::backend(h1::Reason::BadStatus).into(),
@@ -150,11 +152,7 @@ fn receive(
 }
 
 /// Backends are not strangers: they may set large cookies.
-const RESPONSE_LIMITS: h1::Limits = h1::Limits {
-    head: 64 * 1024,
-    target: h1::Limits::DEFAULT.target,
-    fields: h1::limits::MAX_FIELDS,
-};
+const RESPONSE_LIMITS: h1::Limits = h1::Limits::of(64 * 1024, h1::limits::MAX_FIELDS);
 
 fn closed(turn: &Turn, progress: &Progress) -> Trouble {
     Trouble {

@@ -96,11 +96,7 @@ impl Rules {
 
 fn limits(http: &HttpSpec) -> Limits {
     let head = usize::try_from(http.limits.head.0).unwrap_or(usize::MAX);
-    Limits {
-        head,
-        target: Limits::DEFAULT.target.min(head),
-        fields: http.limits.headers.into(),
-    }
+    Limits::of(head, http.limits.headers.into())
 }
 
 impl Route {

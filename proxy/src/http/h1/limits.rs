@@ -4,8 +4,8 @@
 
 /// Most header fields a head can have, whatever is configured.
 ///
-/// The scratch for them lives on the stack while a head is parsed: 128 × 32 bytes are a page.
-pub const MAX_FIELDS: usize = 128;
+/// The scratch for them lives on the stack while a head is parsed: 256 × 32 bytes are two pages.
+pub const MAX_FIELDS: usize = 256;
 
 /// Longest method name; the longest registered one has 17 bytes (`UPDATEREDIRECTREF`).
 pub const MAX_METHOD: usize = 32;
@@ -40,6 +40,18 @@ impl Limits {
         target: 8 * 1024,
         fields: 100,
     };
+}
+
+impl Limits {
+    /// Bounds that leave it to the client what of a head is target: 414 where the first line alone is too long.
+    #[must_use]
+    pub const fn of(head: usize, fields: usize) -> Self {
+        Self {
+            head,
+            target: head.saturating_sub(LINE_EXTRA + 1),
+            fields,
+        }
+    }
 }
 
 impl Default for Limits {
