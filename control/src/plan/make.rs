@@ -78,7 +78,6 @@ pub fn plan_pool(
 
 fn duty(fact: &MemberFact, panic: bool, desperate: bool) -> Duty {
     match fact.state {
-        _ if fact.removed => Duty::Finish { until: fact.until },
         State::Draining => Duty::Finish { until: fact.until },
         State::Disabled => Duty::Avoid,
         State::Up => Duty::Take,

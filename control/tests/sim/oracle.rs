@@ -163,7 +163,8 @@ fn check_orders(
         Some(Stand::Drain) => matches!(member.duty, Duty::Finish { .. }),
         Some(Stand::Disable) => member.duty == Duty::Avoid,
         None if backend.disabled && !order.enabled => member.duty == Duty::Avoid,
-        None => true,
+        // Nobody but an agent could have asked for a drain.
+        None => pool.agent.is_some() || !matches!(member.duty, Duty::Finish { .. }),
     };
     ensure(obeyed, "orders", || format!("{order:?} but {member:?}"))?;
     let weight = match order.weight {

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How long a world lasts.
-const LIFE: Duration = Duration::from_secs(60);
+const LIFE: Duration = Duration::from_secs(45);
 
 /// How often all backends are looked at.
 const LOOK: Duration = Duration::from_millis(200);

@@ -198,16 +198,17 @@ fn with_too_few_left_all_are_tried() {
 
 #[test]
 fn a_backup_that_is_up_is_used_instead_of_panic() {
-    let mut with_backup = pool("web", &[1, 2]);
+    let mut with_backup = pool("web", &[1, 2, 3]);
     with_backup.panic_below = Share::percent(50);
-    with_backup.backends[1].backup = true;
+    with_backup.backends[2].backup = true;
     let mut rig = Rig::with([with_backup]);
     rig.break_down(&key("web", 1));
-    rig.run(secs(1));
-    assert_eq!(rig.duties("web"), "1:avoid 2:take");
     rig.break_down(&key("web", 2));
+    rig.run(secs(1));
+    assert_eq!(rig.duties("web"), "1:avoid 2:avoid 3:take");
+    rig.break_down(&key("web", 3));
     rig.run(secs(10));
-    assert_eq!(rig.duties("web"), "1:take 2:take panic");
+    assert_eq!(rig.duties("web"), "1:take 2:take 3:take panic");
 }
 
 #[test]

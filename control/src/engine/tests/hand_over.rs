@@ -66,6 +66,17 @@ fn what_the_new_configuration_does_not_have_is_dropped() {
 }
 
 #[test]
+fn who_takes_work_before_its_first_check_goes_on_doing_so() {
+    let rig = Rig::with([pool("web", &[1, 2])]);
+    let next = successor(&rig, vec![pool("web", &[1, 2])]);
+    assert_eq!(next.duties("web"), "1:take 2:take");
+    assert_eq!(
+        next.status(&key("web", 1)).state,
+        crate::health::State::Checking
+    );
+}
+
+#[test]
 fn a_newcomer_is_one_to_the_new_process_too() {
     let mut rig = Rig::with([pool("web", &[1])]);
     rig.run(secs(1));

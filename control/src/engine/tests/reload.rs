@@ -106,6 +106,18 @@ fn one_that_is_configured_again_while_it_drains_comes_back() {
 }
 
 #[test]
+fn what_was_known_before_it_was_removed_is_not_believed_though_its_checks_changed_too() {
+    let mut rig = Rig::with([pool("web", &[1, 2])]);
+    rig.run(secs(1));
+    rig.apply(spec([pool("web", &[2])]));
+    let mut changed = pool("web", &[1, 2]);
+    changed.checks[0].port = Some(81);
+    rig.apply(spec([changed]));
+    assert_eq!(rig.status(&key("web", 1)).state, State::Checking);
+    assert_eq!(rig.status(&key("web", 2)).state, State::Up);
+}
+
+#[test]
 fn a_removed_pool_stays_until_all_its_backends_are_done() {
     let mut rig = Rig::with([unchecked("a", &[1, 2]), unchecked("b", &[1])]);
     rig.apply(spec([unchecked("b", &[1])]));
