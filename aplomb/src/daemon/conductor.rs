@@ -112,9 +112,13 @@ impl Conductor {
         None
     }
 
-    fn reopen_logs(&self) {
-        self.plane.logs().reopen();
-        tracing::info!("log files are opened again");
+    /// On a thread of its own, since it waits for a disk that may hang.
+    pub(super) fn reopen_logs(&self) {
+        let logs = self.plane.logs();
+        drop(tokio::task::spawn_blocking(move || {
+            logs.reopen();
+            tracing::info!("log files are opened again");
+        }));
     }
 
     async fn reload(&mut self) -> Result<Applied, Rejected> {

@@ -47,13 +47,13 @@ impl Conductor {
                         tracing::warn!("told again to end: what goes on is cut");
                         return;
                     }
-                    Wish::ReopenLogs => self.plane.logs().reopen(),
+                    Wish::ReopenLogs => self.reopen_logs(),
                     Wish::Reload | Wish::Upgrade => {}
                 },
                 Some(request) = self.requests.recv() => match request {
                     Request::Shutdown(Shutdown::Now) => return,
                     Request::Shutdown(Shutdown::Graceful) => {}
-                    Request::ReopenLogs => self.plane.logs().reopen(),
+                    Request::ReopenLogs => self.reopen_logs(),
                     other => turn_away(other),
                 },
             }

@@ -16,7 +16,6 @@ type Filtered =
     tracing_subscriber::layer::Layered<reload::Layer<Output, Registry>, Registry, Registry>;
 
 /// The log, to change it by a later configuration.
-
 pub struct Log {
     output: Handle<Output, Registry>,
     filter: Handle<EnvFilter, Filtered>,

@@ -39,6 +39,8 @@ impl Systemd {
                 // SAFETY: the service manager passed this descriptor to us, and this is the only place that asks.
                 let socket = unsafe { OwnedFd::from_raw_fd(fd) };
                 rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC).ok()?;
+                // Those of a `.socket` unit block unless it says otherwise, and would block a worker.
+                rustix::io::ioctl_fionbio(&socket, true).ok()?;
                 let listen = name.strip_prefix(OURS).and_then(listen_of_name);
                 let listen = listen.or_else(|| listen_of_socket(&socket));
                 if listen.is_none() {
