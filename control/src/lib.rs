@@ -13,6 +13,7 @@ pub mod engine;
 pub mod health;
 pub mod name;
 pub mod plan;
+mod rng;
 pub mod route;
 pub mod spec;
 pub mod status;

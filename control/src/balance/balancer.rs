@@ -6,10 +6,9 @@ use super::{
     least_time::Explorer,
     load::Slot,
     members::{Algorithm, BackendId, Members},
-    rng::Rng,
     scan::Turns,
 };
-use crate::time::Instant;
+use crate::{rng::Rng, time::Instant};
 
 /// What is known of the request that a backend is chosen for.
 #[derive(Clone, Copy, Debug, Default)]

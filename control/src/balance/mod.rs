@@ -47,7 +47,6 @@ mod least_time;
 mod load;
 pub mod maglev;
 mod members;
-mod rng;
 mod scan;
 pub mod smooth;
 #[cfg(test)]

@@ -100,9 +100,10 @@ impl Engine {
         }
     }
 
-    /// Takes in what happened. `now` must not be before that of any earlier call.
+    /// Takes in what happened. Time does not go back: a `now` before that of an earlier call counts as that.
     pub fn handle(&mut self, event: Event, now: Instant) {
-        self.now = now;
+        self.now = self.now.max(now);
+        let now = self.now;
         match event {
             Event::Apply(spec) => {
                 self.apply(spec, now);
@@ -127,7 +128,8 @@ impl Engine {
 
     /// Does what is due. To be called when [`Self::next_deadline`] has come; calling it early does nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.now = now;
+        self.now = self.now.max(now);
+        let now = self.now;
         while let Some(id) = self.ward.timers.pop_due(now) {
             self.ward.forget_deadline(id);
             let Some(bed) = self.ward.beds.get_mut(id.0) else {

@@ -276,4 +276,18 @@ mod tests {
         let control = AgentWord::default().after("\u{1b}[2J").unwrap_err();
         assert!(!control.contains('\u{1b}'));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_an_agent_sends_is_too_much(line in "(\\PC|[ ,%#\t\r\n]|up|ready|maxconn:|[0-9]){0,300}") {
+            match AgentWord::default().after(&line) {
+                Ok(word) => {
+                    let comment = word.comment.unwrap_or_default();
+                    proptest::prop_assert!(comment.chars().count() <= MAX_SHOWN);
+                    proptest::prop_assert!(word.percent.is_none_or(|p| p <= MAX_PERCENT));
+                }
+                Err(why) => proptest::prop_assert!(why.chars().count() <= MAX_SHOWN + 50),
+            }
+        }
+    }
 }

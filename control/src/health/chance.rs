@@ -2,30 +2,22 @@
 
 use std::time::Duration;
 
-use crate::spec::Share;
+use crate::{rng::Rng, spec::Share};
 
-/// A sequence of pseudo-random numbers (splitmix64); good enough to spread probes, not to keep secrets.
+/// Where in a span of time something falls.
 #[derive(Clone, Debug)]
-pub(crate) struct Chance(u64);
+pub(crate) struct Chance(Rng);
 
 impl Chance {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        Self(Rng::new(seed))
     }
 
     /// A time from zero to just below `span`, evenly.
     pub(crate) fn within(&mut self, span: Duration) -> Duration {
         let span = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         // The high half of a 64 by 64 bit product is even enough and needs no division.
-        Duration::from_nanos(((u128::from(self.next()) * u128::from(span)) >> 64) as u64)
+        Duration::from_nanos(((u128::from(self.0.next()) * u128::from(span)) >> 64) as u64)
     }
 
     /// `around`, moved by up to `jitter` of it either way.

@@ -52,6 +52,10 @@ pub struct DampingSpec {
 }
 
 /// What a check asks, and what must come back.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each check of a pool, shared by all its probes"
+)]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProbeKind {

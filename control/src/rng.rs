@@ -1,17 +1,17 @@
 //! A small generator of pseudo-random numbers, seeded by the caller: this crate has no randomness of its own.
 
-use super::hash::mix64;
+use crate::balance::mix64;
 
 /// SplitMix64 (Steele, Lea, Flood 2014): a counter and a mixer. Plenty for choosing, useless for secrets.
 #[derive(Clone, Debug)]
-pub(super) struct Rng(u64);
+pub(crate) struct Rng(u64);
 
 impl Rng {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(mix64(seed))
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mix64(self.0)
     }
