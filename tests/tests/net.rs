@@ -123,7 +123,8 @@ fn a_server_that_vanishes_is_avoided() {
         &format!(
             "{POOL}connect = {{ timeout = \"300ms\" }}\n\
              check = {{ http = \"/\", interval = \"200ms\", timeout = \"300ms\", rise = 1, fall = 2 }}\n\
-             [[service]]\nname = \"shop\"\nlisten = \"http://0.0.0.0:80\"\npool = \"web\"\n"
+             [[service]]\nname = \"shop\"\nlisten = \"http://0.0.0.0:80\"\npool = \"web\"\n\
+             timeouts = {{ response = \"500ms\" }}\nretry = {{ on = [\"connect\", \"closed\", \"timeout\"] }}\n"
         ),
     );
     let url = "http://10.77.0.2/";

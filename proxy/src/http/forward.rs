@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use control::spec::http::RetryOn;
+use control::spec::{http::RetryOn, pool::ProxyProtocol};
 
 use super::{
     client::{Client, Next},
@@ -17,7 +17,10 @@ use super::{
     turn::Turn,
     upstream::{self, Upstream},
 };
-use crate::worker::{Denied, Lease, Pool, clock};
+use crate::{
+    proxy_protocol,
+    worker::{Denied, Lease, Pool, clock},
+};
 
 /// Why a try came to nothing.
 #[derive(Debug, Clone, Copy)]
@@ -121,7 +124,8 @@ async fn elsewhere<S>(
             Denied::Tried | Denied::Empty => trouble.failure,
             Denied::QueueFull | Denied::QueueTimeout => denied.into(),
         })?;
-    if is_within_budget(client, route) {
+    // What was refused did no work: the next try is the first that does, and adds no load.
+    if trouble.harmless || is_within_budget(client, route) {
         Ok(other)
     } else {
         Err(trouble.failure)
@@ -195,7 +199,7 @@ async fn attempt<S: Stream>(
     }
     if let Some(mut upstream) = upstream::kept(lease, !is_idempotent(turn, route)) {
         counters.connections_reused.one();
-        write_head(client, turn, route);
+        write_head(client, turn, route, None);
         match converse(client, turn, route, lease, &mut upstream).await {
             Ok(()) => return Ok(upstream),
             Err(trouble) if !is_stale(&trouble, turn, route) => return Err(trouble),
@@ -203,7 +207,8 @@ async fn attempt<S: Stream>(
         }
     }
     let mut upstream = upstream::connect(client, turn, lease).await?;
-    write_head(client, turn, route);
+    let announced = lease.pool().with_connect(|connect| connect.proxy_protocol);
+    write_head(client, turn, route, announced);
     converse(client, turn, route, lease, &mut upstream).await?;
     Ok(upstream)
 }
@@ -217,11 +222,20 @@ fn is_stale(trouble: &Trouble, turn: &Turn, route: &Route) -> bool {
     trouble.silent && turn.up.can_replay() && (trouble.harmless || is_idempotent(turn, route))
 }
 
-/// Puts the request's head in front of the body that was sent so far, if any.
-fn write_head<S>(client: &Client<S>, turn: &mut Turn, route: &Route) {
+/// Puts the request's head in front of the body that was sent so far, if any; and before all, on a new connection
+/// to a backend that wants it, the PROXY protocol's header.
+fn write_head<S>(
+    client: &Client<S>,
+    turn: &mut Turn,
+    route: &Route,
+    announced: Option<ProxyProtocol>,
+) {
     turn.down.reset();
     let mut out = std::mem::take(&mut turn.up.out);
     out.clear();
+    if let Some(version) = announced {
+        proxy_protocol::announce(&mut out, version, client.address, client.local);
+    }
     let told = Told {
         spec: &client.site.rules.forwarded,
         client: client.address.ip(),

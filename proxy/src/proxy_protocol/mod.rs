@@ -189,6 +189,17 @@ where
     })
 }
 
+/// Appends the header that tells a backend of `client`, which had connected to `local`, as far as that is known.
+pub(crate) fn announce(
+    out: &mut Vec<u8>,
+    version: ProxyProtocol,
+    client: SocketAddr,
+    local: Option<SocketAddr>,
+) {
+    let unknown = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+    encode(out, version, client, local.unwrap_or(unknown));
+}
+
 /// Appends the header that says that a connection comes from `source`, which had connected to `destination`.
 pub fn encode(
     out: &mut Vec<u8>,

@@ -1,6 +1,6 @@
 //! The life of a TCP connection.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use control::spec::{ServiceKind, service::TcpSpec};
 use tokio::net::TcpStream;
@@ -91,15 +91,10 @@ fn head(entry: &Entry, ends: &Ends, client: &TcpStream, connected: &Connected) -
     let Some(version) = connected.lease.pool().spec().connect.proxy_protocol else {
         return Lane::default();
     };
-    let local = ends.local(client).unwrap_or(UNKNOWN);
     let mut header = Vec::with_capacity(128);
-    proxy_protocol::encode(&mut header, version, ends.client, local);
+    proxy_protocol::announce(&mut header, version, ends.client, ends.local(client));
     Lane::beginning_with(&entry.worker, &header)
 }
-
-/// Stands for an address that the system would not tell.
-const UNKNOWN: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 fn finish(
     entry: &Entry,

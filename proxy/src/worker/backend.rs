@@ -110,15 +110,15 @@ impl Passives {
         passive.in_a_row.set(0);
     }
 
-    /// Notes that something failed; whether that is the first failure since the last report.
-    pub(super) fn note_failed(&self, backend: &Rc<Backend>) -> bool {
+    /// Notes that something failed: whether that is the first failure since the last report, and how many it
+    /// makes in a row.
+    pub(super) fn note_failed(&self, backend: &Rc<Backend>) -> (bool, u32) {
         self.mark(backend);
         let passive = &backend.passive;
         passive.failed.set(passive.failed.get().saturating_add(1));
-        passive
-            .in_a_row
-            .set(passive.in_a_row.get().saturating_add(1));
-        !self.urgent.replace(true)
+        let in_a_row = passive.in_a_row.get().saturating_add(1);
+        passive.in_a_row.set(in_a_row);
+        (!self.urgent.replace(true), in_a_row)
     }
 
     /// All that is to be reported.

@@ -62,8 +62,12 @@ impl Worker {
         self.passives.note_passed(backend);
     }
 
-    pub(super) fn note_failed(&self, backend: &Rc<Backend>) {
-        if self.passives.note_failed(backend) {
+    /// Notes a failure; `enough` in a row may have the backend ejected, which is not to wait.
+    pub(super) fn note_failed(&self, backend: &Rc<Backend>, enough: Option<u32>) {
+        let (first, in_a_row) = self.passives.note_failed(backend);
+        if enough == Some(in_a_row) {
+            self.chores.arm(Duration::ZERO);
+        } else if first {
             self.chores.arm(URGENT);
         }
     }

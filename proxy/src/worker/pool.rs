@@ -271,7 +271,8 @@ impl Lease {
     /// The backend failed; `counts_as` is the time it was given, however quickly it failed.
     pub(crate) fn failed(&self, worker: &Worker, counts_as: Duration) {
         self.observe(Outcome::Failed(counts_as));
-        worker.note_failed(&self.backend);
+        let enough = self.pool.now.borrow().part.plan.spec.passive.consecutive;
+        worker.note_failed(&self.backend, enough);
     }
 
     /// The client or we gave up after this time, which says little of the backend.
