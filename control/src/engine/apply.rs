@@ -78,6 +78,7 @@ impl Engine {
         if let Some(backend) = self.ward.backend_mut(id).filter(|b| !b.is_removed()) {
             backend.remove(now);
             self.settle(id, now);
+            self.discharge_if_gone(id, now);
         }
     }
 

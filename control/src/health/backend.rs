@@ -204,11 +204,11 @@ impl Backend {
         }
     }
 
-    /// The configuration no longer has it: what goes on may finish. An operator's word ends with that.
+    /// The configuration no longer has it: what goes on may finish. An operator's word ends with that; what was
+    /// drained already stays so, for no plane would say it twice.
     pub(crate) fn remove(&mut self, now: Instant) {
         let until = self.regime.pool.drain.map(|drain| now + drain);
         self.removed = Some(Removed { until });
-        self.drained = false;
         self.operator = Operator::default();
         self.passive.end_ejection(&self.regime.pool.passive, now);
     }

@@ -80,6 +80,18 @@ fn a_removed_backend_drains_until_its_planes_are_done() {
 }
 
 #[test]
+fn one_that_was_drained_before_it_was_removed_goes_at_once() {
+    let mut rig = Rig::with([unchecked("web", &[1, 2]), unchecked("api", &[1])]);
+    for key in [key("web", 1), key("api", 1)] {
+        rig.operate(Operation::Drain(key.clone(), None)).unwrap();
+        rig.event(Event::Drained(key));
+    }
+    rig.apply(spec([unchecked("web", &[2])]));
+    assert_eq!(rig.duties("web"), "2:take");
+    assert_eq!(rig.engine.plan().pools.len(), 1);
+}
+
+#[test]
 fn or_until_its_time_is_over() {
     let mut rig = Rig::with([unchecked("web", &[1, 2])]);
     rig.apply(spec([unchecked("web", &[2])]));
