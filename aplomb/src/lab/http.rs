@@ -69,8 +69,9 @@ pub(crate) fn run(options: Options) -> Outcome {
         plain: options.plain,
     };
     let outcome = top::watch(balancer.client(), view, &mut lab);
-    drop(balancer);
+    // Before the balancer ends: requests that come too late for it are no failures.
     let tally = lab.load.tally().line();
+    drop(balancer);
     outcome.and_then(|()| print(&format!("The lab is over. Its own requests: {tally}.\n")))
 }
 
