@@ -222,13 +222,21 @@ pub(super) struct Report {
 impl Report {
     /// Adds a problem, unless it stands in a line that is not TOML: what it complains of may not be there.
     pub(super) fn push(&mut self, problem: Problem) {
-        let at = problem.span.start;
-        if !self
-            .broken
-            .iter()
-            .any(|line| line.start <= at && at <= line.end)
-        {
+        if !self.is_broken(problem.span) {
             self.push_syntax(problem);
+        }
+    }
+
+    /// Whether `span` begins in a line that is not TOML.
+    pub(super) fn is_broken(&self, span: Span) -> bool {
+        let is_in = |line: &Span| line.start <= span.start && span.start <= line.end;
+        self.broken.iter().any(is_in)
+    }
+
+    /// Counts a problem of the syntax, unless it stands in a line that was complained of.
+    pub(super) fn omit(&mut self, span: Span) {
+        if !self.is_broken(span) {
+            self.omitted += 1;
         }
     }
 

@@ -27,6 +27,11 @@ pub(super) fn read<'i>(text: &'i str, report: &mut Report) -> DeTable<'i> {
     };
     for error in errors {
         let span = error.span().map(Span::from).unwrap_or_default();
+        // Thousands may stand in one line.
+        if report.is_full() || (error.message() != "duplicate key" && report.is_broken(span)) {
+            report.omit(span);
+            continue;
+        }
         let line = line_of(span, text);
         if error.message() == "duplicate key" {
             report.push_syntax(duplicate(span, &table, text));

@@ -120,6 +120,14 @@ impl Conditions {
     pub(super) fn path(&self) -> Option<&PathTest> {
         self.path.as_ref()
     }
+
+    pub(super) fn headers(&self) -> &[(String, TextTest)] {
+        &self.headers
+    }
+
+    pub(super) fn query(&self) -> &[(String, TextTest)] {
+        &self.query
+    }
 }
 
 /// [`Mismatch`] without copying.

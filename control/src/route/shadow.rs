@@ -8,7 +8,7 @@ use super::{
     matcher::{PathTest, TextTest},
     router::Router,
 };
-use crate::spec::http::{HostMatch, PathMatch, RouteMatch, RouteSpec, TextMatch};
+use crate::spec::http::{HostMatch, RouteMatch, RouteSpec, TextMatch};
 
 /// A route that an earlier one leaves nothing to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Router {
             let by = self
                 .candidates(later)
                 .take_while(|&earlier| earlier < route)
-                .find(|&earlier| covers(routes[earlier], later))?;
+                .find(|&earlier| self.covers((earlier, routes[earlier]), (route, *later)))?;
             Some(Shadowed { route, by })
         };
         routes.iter().enumerate().filter_map(shadowed).collect()
@@ -50,15 +50,28 @@ impl Router {
         };
         self.hosts.routes_for(&host).map(|place| place as usize)
     }
-}
 
-/// Whether `earlier` takes every request that `later` takes.
-fn covers(earlier: &RouteMatch, later: &RouteMatch) -> bool {
-    covers_hosts(&earlier.hosts, &later.hosts)
-        && covers_path(earlier.path.as_ref(), later.path.as_ref())
-        && covers_methods(&earlier.methods, &later.methods)
-        && covers_texts(&earlier.headers, &later.headers, str::eq_ignore_ascii_case)
-        && covers_texts(&earlier.query, &later.query, str::eq)
+    /// Whether the route `earlier` takes every request that `later` takes, each with its place among those that
+    /// the router was made of: what it compiled is not compiled again for each pair.
+    fn covers(
+        &self,
+        (earlier_place, earlier): (usize, &RouteMatch),
+        (later_place, later): (usize, &RouteMatch),
+    ) -> bool {
+        let tests = &self.routes[earlier_place].conditions;
+        let later_path = self.routes[later_place].conditions.path();
+        let is_same_path = earlier.path == later.path;
+        covers_hosts(&earlier.hosts, &later.hosts)
+            && (is_same_path || covers_path(tests.path(), later_path))
+            && covers_methods(&earlier.methods, &later.methods)
+            && covers_texts(
+                &earlier.headers,
+                tests.headers(),
+                &later.headers,
+                str::eq_ignore_ascii_case,
+            )
+            && covers_texts(&earlier.query, tests.query(), &later.query, str::eq)
+    }
 }
 
 fn covers_hosts(earlier: &[HostMatch], later: &[HostMatch]) -> bool {
@@ -75,19 +88,13 @@ fn covers_host(earlier: &HostMatch, later: &HostMatch) -> bool {
     }
 }
 
-fn covers_path(earlier: Option<&PathMatch>, later: Option<&PathMatch>) -> bool {
+fn covers_path(earlier: Option<&PathTest>, later: Option<&PathTest>) -> bool {
     let Some(earlier) = earlier else { return true };
     let Some(later) = later else { return false };
-    if earlier == later {
-        return true;
-    }
-    let (Ok(test), Ok(later)) = (PathTest::new(earlier), PathTest::new(later)) else {
-        return false;
-    };
-    match (test, later) {
-        (test, PathTest::Exact(path)) => test.matches(&path),
+    match (earlier, later) {
+        (test, PathTest::Exact(path)) => test.matches(path),
         // What begins with the longer begins with the shorter.
-        (PathTest::Prefix(e), PathTest::Prefix(l)) => l.starts_with(&e),
+        (PathTest::Prefix(e), PathTest::Prefix(l)) => l.starts_with(e),
         _ => false,
     }
 }
@@ -98,23 +105,22 @@ fn covers_methods(earlier: &[String], later: &[String]) -> bool {
 
 fn covers_texts(
     earlier: &[(String, TextMatch)],
+    tests: &[(String, TextTest)],
     later: &[(String, TextMatch)],
     same: fn(&str, &str) -> bool,
 ) -> bool {
-    let implied = |(name, wanted): &(String, TextMatch)| {
+    let implied = |((name, wanted), (_, test)): (&(String, TextMatch), &(String, TextTest))| {
         later
             .iter()
-            .any(|(n, given)| same(n, name) && covers_text(wanted, given))
+            .any(|(n, given)| same(n, name) && covers_text(wanted, test, given))
     };
-    earlier.iter().all(implied)
+    earlier.iter().zip(tests).all(implied)
 }
 
-fn covers_text(earlier: &TextMatch, later: &TextMatch) -> bool {
+fn covers_text(earlier: &TextMatch, test: &TextTest, later: &TextMatch) -> bool {
     match (earlier, later) {
         (TextMatch::Present, _) => true,
-        (TextMatch::Regex(_), TextMatch::Exact(value)) => {
-            TextTest::new(earlier).is_ok_and(|test| test.matches(value.as_bytes()))
-        }
+        (TextMatch::Regex(_), TextMatch::Exact(value)) => test.matches(value.as_bytes()),
         (earlier, later) => earlier == later,
     }
 }
