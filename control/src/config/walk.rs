@@ -230,7 +230,9 @@ impl<'t, 'i> Table<'t, 'i> {
                 self.span,
                 format!("`{name}` is missing in {}", self.section.title),
             );
-            if let Some(example) = T::kind().example() {
+            if !cx.report.is_full()
+                && let Some(example) = T::kind().example()
+            {
                 problem = problem.help(format!("write {name} = {example}"));
             }
             cx.push(problem);
