@@ -77,6 +77,10 @@ mod tests {
                 assert!(ids.insert(id.to_owned()), "{id} is there twice");
                 assert!(operation["summary"].is_string(), "{path} has no summary");
                 assert!(!operation["responses"].as_object().unwrap().is_empty());
+                for response in operation["responses"].as_object().unwrap().values() {
+                    let description = response["description"].as_str();
+                    assert!(description.is_some_and(|d| !d.is_empty()), "{path}");
+                }
                 every_placeholder_has_a_parameter(path, operation);
             }
         }

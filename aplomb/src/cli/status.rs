@@ -141,7 +141,7 @@ fn pool_table(pool: &PoolStatus) -> String {
             rate(backend.rate),
             backend.latency_seconds.map_or("-".into(), latency),
             checks(backend),
-            why(backend),
+            backend.whole_why(),
         ]);
     }
     text + &table.render("  ")
@@ -183,19 +183,6 @@ fn checks(backend: &BackendStatus) -> String {
         })
         .collect();
     words.join(", ")
-}
-
-/// Why it is as it is, and what a failing check last saw if that says more.
-fn why(backend: &BackendStatus) -> String {
-    let mut why = backend.why.clone();
-    for check in &backend.checks {
-        if check.passing == Some(false) && !check.detail.is_empty() && !why.contains(&check.detail)
-        {
-            let gap = if why.is_empty() { "" } else { "; " };
-            why = format!("{why}{gap}{}: {}", check.name, check.detail);
-        }
-    }
-    why
 }
 
 #[cfg(test)]

@@ -176,7 +176,7 @@ fn backends(status: &Status, now: &Stats, before: Option<&Stats>, per: Per) -> V
                 name: format!("{}/{}", pool.name, backend.address),
                 state: backend.state,
                 since: backend.since_seconds,
-                why: backend.why.clone(),
+                why: backend.whole_why(),
                 weight: backend.weight,
                 in_flight: now.map_or(0, |b| b.in_flight),
                 rate: rate(BackendStats::work),

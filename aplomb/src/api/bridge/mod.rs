@@ -108,7 +108,10 @@ impl Node for Daemon {
     fn upgrade(&self, binary: Option<PathBuf>) -> Answer<'_, u32> {
         Box::pin(async {
             let successor = self.handle.upgrade(binary).await;
-            successor.map_err(|why| Problem::new(409, "upgrade-failed", why))
+            successor.map_err(|why| {
+                let detail = format!("the successor does not serve, so all is as it was: {why}");
+                Problem::new(409, "upgrade-failed", detail)
+            })
         })
     }
 

@@ -188,6 +188,21 @@ pub(crate) struct BackendStatus {
     pub checks: Vec<CheckStatus>,
 }
 
+impl BackendStatus {
+    /// Why it is in its state, and what failing checks last saw where that says more.
+    pub(crate) fn whole_why(&self) -> String {
+        let mut why = self.why.clone();
+        for check in &self.checks {
+            let says_more = !check.detail.is_empty() && !why.contains(&check.detail);
+            if check.passing == Some(false) && says_more {
+                let gap = if why.is_empty() { "" } else { "; " };
+                why = format!("{why}{gap}{}: {}", check.name, check.detail);
+            }
+        }
+        why
+    }
+}
+
 /// One check of a backend.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub(crate) struct CheckStatus {

@@ -25,20 +25,20 @@ use crate::metrics;
 type Answer<T> = Result<Json<T>, Problem>;
 
 /// What the node is and does
-#[utoipa::path(get, path = "/v1/status", tag = "look", responses((status = 200, body = Status)))]
+#[utoipa::path(get, path = "/v1/status", tag = "look", responses((status = 200, description = "Done", body = Status)))]
 pub(in super::super) async fn status(State(api): State<Api>) -> Answer<Status> {
     Ok(Json(api.status().await?))
 }
 
 /// All services
-#[utoipa::path(get, path = "/v1/services", tag = "look", responses((status = 200, body = Vec<ServiceStatus>)))]
+#[utoipa::path(get, path = "/v1/services", tag = "look", responses((status = 200, description = "Done", body = Vec<ServiceStatus>)))]
 pub(in super::super) async fn services(State(api): State<Api>) -> Answer<Vec<ServiceStatus>> {
     Ok(Json(api.status().await?.services))
 }
 
 /// One service
 #[utoipa::path(get, path = "/v1/services/{service}", tag = "look", params(("service", description = "Its name")),
-    responses((status = 200, body = ServiceStatus), (status = 404, body = Problem)))]
+    responses((status = 200, description = "Done", body = ServiceStatus), (status = 404, description = "It names something that is not there", body = Problem)))]
 pub(in super::super) async fn service(
     State(api): State<Api>,
     Path(name): Path<String>,
@@ -51,14 +51,14 @@ pub(in super::super) async fn service(
 }
 
 /// All pools with their backends
-#[utoipa::path(get, path = "/v1/pools", tag = "look", responses((status = 200, body = Vec<PoolStatus>)))]
+#[utoipa::path(get, path = "/v1/pools", tag = "look", responses((status = 200, description = "Done", body = Vec<PoolStatus>)))]
 pub(in super::super) async fn pools(State(api): State<Api>) -> Answer<Vec<PoolStatus>> {
     Ok(Json(api.status().await?.pools))
 }
 
 /// One pool with its backends
 #[utoipa::path(get, path = "/v1/pools/{pool}", tag = "look", params(("pool", description = "Its name")),
-    responses((status = 200, body = PoolStatus), (status = 404, body = Problem)))]
+    responses((status = 200, description = "Done", body = PoolStatus), (status = 404, description = "It names something that is not there", body = Problem)))]
 pub(in super::super) async fn pool(
     State(api): State<Api>,
     Path(name): Path<String>,
@@ -71,7 +71,7 @@ pub(in super::super) async fn pool(
 
 /// All backends of all pools, named POOL/ADDRESS
 #[utoipa::path(get, path = "/v1/backends", tag = "look",
-    responses((status = 200, body = std::collections::BTreeMap<String, BackendStatus>)))]
+    responses((status = 200, description = "Done", body = std::collections::BTreeMap<String, BackendStatus>)))]
 pub(in super::super) async fn backends(
     State(api): State<Api>,
 ) -> Answer<std::collections::BTreeMap<String, BackendStatus>> {
@@ -85,7 +85,7 @@ pub(in super::super) async fn backends(
 }
 
 /// All counters since the process began
-#[utoipa::path(get, path = "/v1/stats", tag = "look", responses((status = 200, body = Stats)))]
+#[utoipa::path(get, path = "/v1/stats", tag = "look", responses((status = 200, description = "Done", body = Stats)))]
 pub(in super::super) async fn stats(State(api): State<Api>) -> Answer<Stats> {
     Ok(Json(api.node.snapshot().await?.stats))
 }
@@ -99,7 +99,7 @@ pub(in super::super) async fn stats(State(api): State<Api>) -> Answer<Stats> {
         ("url" = Option<String>, Query, description = "The URL, or only its path; for HTTP services"),
         ("header" = Option<Vec<String>>, Query, description = "NAME: VALUE; may be given again"),
     ),
-    responses((status = 200, body = Explanation), (status = 400, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200, description = "Done", body = Explanation), (status = 400, description = "The request makes no sense", body = Problem), (status = 404, description = "It names something that is not there", body = Problem)))]
 pub(in super::super) async fn explain(
     State(api): State<Api>,
     query: Result<Query<Vec<(String, String)>>, axum::extract::rejection::QueryRejection>,
@@ -148,7 +148,7 @@ fn client(text: &str) -> Result<SocketAddr, Problem> {
 
 /// The same as Prometheus reads it
 #[utoipa::path(get, path = "/metrics", tag = "watch",
-    responses((status = 200, body = String, content_type = "text/plain")))]
+    responses((status = 200, description = "Done", body = String, content_type = "text/plain")))]
 pub(in super::super) async fn metrics(
     State(api): State<Api>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -167,7 +167,7 @@ pub(in super::super) async fn openapi() -> impl IntoResponse {
 
 /// Whether the process works
 #[utoipa::path(get, path = "/healthz", tag = "watch",
-    responses((status = 200, body = Done), (status = 503, body = Problem)))]
+    responses((status = 200, description = "Done", body = Done), (status = 503, description = "The node is starting or ending", body = Problem)))]
 pub(in super::super) async fn healthz(State(api): State<Api>) -> Answer<Done> {
     let _ = api.node.snapshot().await?;
     Ok(Json(Done {}))
@@ -175,7 +175,7 @@ pub(in super::super) async fn healthz(State(api): State<Api>) -> Answer<Done> {
 
 /// Whether it takes new work
 #[utoipa::path(get, path = "/readyz", tag = "watch",
-    responses((status = 200, body = Done), (status = 503, body = Problem)))]
+    responses((status = 200, description = "Done", body = Done), (status = 503, description = "The node is starting or ending", body = Problem)))]
 pub(in super::super) async fn readyz(State(api): State<Api>) -> Answer<Done> {
     match api.node.snapshot().await?.status.phase {
         Phase::Serving | Phase::HandingOver => Ok(Json(Done {})),

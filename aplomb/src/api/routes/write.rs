@@ -40,7 +40,7 @@ pub(in super::super) struct ApplyQuery {
         ("directory" = Option<String>, Query, description = "Where relative paths in it begin, an absolute path"),
     ),
     request_body(content = String, content_type = "application/toml", description = "The whole configuration"),
-    responses((status = 200, body = Applied), (status = 422, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, description = "Done", body = Applied), (status = 422, description = "The configuration is not in order; all is as it was", body = Problem), (status = 503, description = "The node is starting or ending", body = Problem)))]
 pub(in super::super) async fn apply(
     State(api): State<Api>,
     query: Result<Query<ApplyQuery>, axum::extract::rejection::QueryRejection>,
@@ -60,7 +60,7 @@ pub(in super::super) async fn apply(
 
 /// Reads the configuration file again and applies it
 #[utoipa::path(post, path = "/v1/reload", tag = "change",
-    responses((status = 200, body = Applied), (status = 422, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, description = "Done", body = Applied), (status = 422, description = "The configuration is not in order; all is as it was", body = Problem), (status = 503, description = "The node is starting or ending", body = Problem)))]
 pub(in super::super) async fn reload(State(api): State<Api>) -> Answer<Applied> {
     Ok(Json(api.node.reload().await?))
 }
@@ -69,7 +69,7 @@ pub(in super::super) async fn reload(State(api): State<Api>) -> Answer<Applied> 
 #[utoipa::path(post, path = "/v1/pools/{pool}/backends/{address}/drain", tag = "change",
     params(("pool", description = "The pool's name"), ("address", description = "The backend's address, IP:PORT")),
     request_body = Option<DrainRequest>,
-    responses((status = 200, body = BackendStatus), (status = 404, body = Problem)))]
+    responses((status = 200, description = "Done", body = BackendStatus), (status = 404, description = "It names something that is not there", body = Problem)))]
 pub(in super::super) async fn drain(
     State(api): State<Api>,
     Path(path): Path<(String, String)>,
@@ -86,7 +86,7 @@ pub(in super::super) async fn drain(
 /// Takes a backend out: no work and no checks
 #[utoipa::path(post, path = "/v1/pools/{pool}/backends/{address}/disable", tag = "change",
     params(("pool", description = "The pool's name"), ("address", description = "The backend's address, IP:PORT")),
-    responses((status = 200, body = BackendStatus), (status = 404, body = Problem)))]
+    responses((status = 200, description = "Done", body = BackendStatus), (status = 404, description = "It names something that is not there", body = Problem)))]
 pub(in super::super) async fn disable(
     State(api): State<Api>,
     Path(path): Path<(String, String)>,
@@ -97,7 +97,7 @@ pub(in super::super) async fn disable(
 /// Puts a backend back: undoes drain and disable, and ends an ejection
 #[utoipa::path(post, path = "/v1/pools/{pool}/backends/{address}/enable", tag = "change",
     params(("pool", description = "The pool's name"), ("address", description = "The backend's address, IP:PORT")),
-    responses((status = 200, body = BackendStatus), (status = 404, body = Problem)))]
+    responses((status = 200, description = "Done", body = BackendStatus), (status = 404, description = "It names something that is not there", body = Problem)))]
 pub(in super::super) async fn enable(
     State(api): State<Api>,
     Path(path): Path<(String, String)>,
@@ -109,7 +109,7 @@ pub(in super::super) async fn enable(
 #[utoipa::path(post, path = "/v1/pools/{pool}/backends/{address}/weight", tag = "change",
     params(("pool", description = "The pool's name"), ("address", description = "The backend's address, IP:PORT")),
     request_body = WeightRequest,
-    responses((status = 200, body = BackendStatus), (status = 404, body = Problem)))]
+    responses((status = 200, description = "Done", body = BackendStatus), (status = 404, description = "It names something that is not there", body = Problem)))]
 pub(in super::super) async fn weight(
     State(api): State<Api>,
     Path(path): Path<(String, String)>,
@@ -123,7 +123,7 @@ pub(in super::super) async fn weight(
 
 /// Hands over to another binary; answers once that serves
 #[utoipa::path(post, path = "/v1/upgrade", tag = "change", request_body = Option<UpgradeRequest>,
-    responses((status = 200, body = Upgraded), (status = 409, body = Problem)))]
+    responses((status = 200, description = "Done", body = Upgraded), (status = 409, description = "It cannot be carried out now; all is as it was", body = Problem)))]
 pub(in super::super) async fn upgrade(
     State(api): State<Api>,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
@@ -138,7 +138,7 @@ pub(in super::super) async fn upgrade(
 
 /// Ends the daemon
 #[utoipa::path(post, path = "/v1/stop", tag = "change", request_body = Option<StopRequest>,
-    responses((status = 200, body = Done)))]
+    responses((status = 200, description = "Done", body = Done)))]
 pub(in super::super) async fn stop(
     State(api): State<Api>,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
@@ -149,7 +149,7 @@ pub(in super::super) async fn stop(
 }
 
 /// Opens log files again, after rotation
-#[utoipa::path(post, path = "/v1/logs/reopen", tag = "change", responses((status = 200, body = Done)))]
+#[utoipa::path(post, path = "/v1/logs/reopen", tag = "change", responses((status = 200, description = "Done", body = Done)))]
 pub(in super::super) async fn reopen_logs(State(api): State<Api>) -> Answer<Done> {
     api.node.reopen_logs().await?;
     Ok(Json(Done {}))
