@@ -47,7 +47,14 @@ pub(crate) fn reset_on_close(stream: &TcpStream) {
 
 /// A connection to `address` that is being made, from `source` if given. It is made, or has failed, once the
 /// stream is writable.
-pub(crate) fn dial(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+///
+/// With `data_follows`, the last packet of the handshake is held back for the data, which saves a packet. Without
+/// data it would be late, and a backend that is to speak first would not know of the connection.
+pub(crate) fn dial(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    data_follows: bool,
+) -> io::Result<TcpStream> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(
         family(address),
@@ -55,7 +62,9 @@ pub(crate) fn dial(address: SocketAddr, source: Option<IpAddr>) -> io::Result<Tc
         flags,
         Some(ipproto::TCP),
     )?;
-    sockopt::set_tcp_nodelay(&socket, true)?;
+    if data_follows {
+        sockopt::set_tcp_quickack(&socket, false)?;
+    }
     if let Some(source) = source {
         bind_source(&socket, source)?;
     }

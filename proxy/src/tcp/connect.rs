@@ -40,7 +40,17 @@ impl Drop for Open {
     }
 }
 
-/// Connects to a backend of `pool`, trying up to `retries` others where it fails.
+/// What kind of connection is wanted.
+pub(crate) struct Wish {
+    /// What the backend is chosen by, if by a key.
+    pub(crate) key: Option<u64>,
+    /// How many further backends are tried.
+    pub(crate) retries: u16,
+    /// There is data to be sent at once.
+    pub(crate) data_follows: bool,
+}
+
+/// Connects to a backend of `pool`, trying others where it fails.
 ///
 /// # Errors
 /// The last failure, or why there is no backend; counted on the backend, not on the service.
@@ -48,15 +58,14 @@ pub(crate) async fn connect(
     entry: &Entry,
     timer: &Timer,
     pool: &Rc<Pool>,
-    key: Option<u64>,
-    retries: u16,
+    wish: &Wish,
 ) -> Result<Connected, Fault> {
     let worker = &*entry.worker;
     let spec = pool.spec();
     let mut tried: Vec<BackendId> = Vec::new();
     let mut last = None;
     loop {
-        let lease = match (pool.lease(worker, key, &tried).await, last) {
+        let lease = match (pool.lease(worker, wish.key, &tried).await, last) {
             (Ok(lease), _) => lease,
             (Err(Denied::Tried), Some(last)) => return Err(last),
             (Err(denied), _) => return Err(Fault::new(Side::Proxy, denied.reason())),
@@ -65,14 +74,14 @@ pub(crate) async fn connect(
             entry.service.counters().retries.one();
             lease.backend().counters().retries.one();
         }
-        let fault = match attempt(worker, timer, lease, &spec.connect).await {
+        let fault = match attempt(worker, timer, lease, &spec.connect, wish.data_follows).await {
             Ok(connected) => return Ok(connected),
             Err((fault, id)) => {
                 tried.push(id);
                 fault
             }
         };
-        if fault.side == Side::Proxy || tried.len() > usize::from(retries) {
+        if fault.side == Side::Proxy || tried.len() > usize::from(wish.retries) {
             return Err(fault);
         }
         last = Some(fault);
@@ -80,16 +89,19 @@ pub(crate) async fn connect(
 }
 
 /// Connects to the backend of `lease`, and tells what it says of it.
-pub(crate) async fn attempt(
+async fn attempt(
     worker: &Worker,
     timer: &Timer,
     lease: Lease,
     spec: &ConnectSpec,
+    data_follows: bool,
 ) -> Result<Connected, (Fault, BackendId)> {
     let began = clock::now();
     let backend = lease.backend();
     timer.arm(spec.timeout);
-    let dialled = timer.guard(dial(backend.address(), spec)).await;
+    let dialled = timer
+        .guard(establish(backend.address(), spec, data_follows))
+        .await;
     timer.disarm();
     let took = clock::now().saturating_since(began);
     let fault = match dialled {
@@ -114,9 +126,19 @@ pub(crate) async fn attempt(
     Err((fault, lease.id()))
 }
 
-/// A connection to `address`, once it is made.
+/// A connection to `address`, once it is made. The caller has data to send at once.
 pub(crate) async fn dial(address: SocketAddr, spec: &ConnectSpec) -> io::Result<TcpStream> {
-    let stream = net::dial(address, spec.source)?;
+    let stream = establish(address, spec, true).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn establish(
+    address: SocketAddr,
+    spec: &ConnectSpec,
+    data_follows: bool,
+) -> io::Result<TcpStream> {
+    let stream = net::dial(address, spec.source, data_follows)?;
     let ready = stream.ready(Interest::WRITABLE | Interest::ERROR).await?;
     // Asked only if something is wrong: it is a system call.
     if ready.is_error() || ready.is_write_closed() {

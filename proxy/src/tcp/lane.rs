@@ -10,6 +10,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
@@ -34,8 +35,9 @@ pub(super) struct Lane {
     hold: Hold,
     /// Full buffers in a row while copying, thin wake-ups in a row while splicing.
     streak: u8,
-    /// Whether the sender has finished.
-    ended: bool,
+    end: End,
+    /// The receiver's socket still gathers small writes (Nagle's algorithm): right for the first, wrong from then on.
+    gathers: bool,
     /// Bytes handed on.
     pub(super) moved: u64,
 }
@@ -53,6 +55,17 @@ enum Hold {
     Pipe(Pipe),
 }
 
+/// What the sender has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum End {
+    #[default]
+    Open,
+    /// It has finished.
+    Finished,
+    /// Its connection broke.
+    Broken,
+}
+
 /// Where a direction failed.
 #[derive(Debug)]
 pub(super) enum Broken {
@@ -63,19 +76,35 @@ pub(super) enum Broken {
 }
 
 impl Lane {
-    /// A lane that first hands on `head`, which is at most a buffer long.
-    pub(super) fn beginning_with(worker: &Worker, head: &[u8]) -> Self {
+    /// The lane from a client that was just accepted to a backend yet to be chosen. It begins with `head`, and
+    /// what the client has sent already.
+    pub(super) fn opening(worker: &Worker, head: &[u8], client: &TcpStream) -> Self {
+        let mut lane = Self {
+            gathers: true,
+            ..Self::default()
+        };
         let mut buffer = worker.buffers.take();
-        let length = head.len().min(BUFFER_SIZE);
-        buffer[..length].copy_from_slice(&head[..length]);
-        Self {
-            hold: Hold::Buffer {
+        buffer[..head.len()].copy_from_slice(head);
+        let mut length = head.len();
+        // Before the event loop knows whether there is something. If not, the error will come again.
+        match recv(client, &mut buffer[length..], RecvFlags::DONTWAIT) {
+            Ok((_, 0)) => lane.end = End::Finished,
+            Ok((_, received)) => length += received,
+            Err(_) => {}
+        }
+        if length > 0 {
+            lane.hold = Hold::Buffer {
                 buffer,
                 from: 0,
                 to: length as u16,
-            },
-            ..Self::default()
+            };
         }
+        lane
+    }
+
+    /// Whether it holds data to be handed on.
+    pub(super) fn holds_data(&self) -> bool {
+        !matches!(self.hold, Hold::Nothing)
     }
 
     /// Moves what can be moved. Ready once the sender has finished and all it sent was handed on.
@@ -89,8 +118,11 @@ impl Lane {
         let before = self.moved;
         for _ in 0..TURN {
             let step = match self.hold {
-                Hold::Nothing if self.ended => return Poll::Ready(Ok(())),
-                Hold::Nothing => self.poll_read(cx, worker, from),
+                Hold::Nothing => match self.end {
+                    End::Open => self.poll_read(cx, worker, from),
+                    End::Finished => return Poll::Ready(Ok(())),
+                    End::Broken => return Poll::Ready(Err(Broken::Sender)),
+                },
                 Hold::Buffer { .. } => self.poll_write(cx, to),
                 Hold::Pipe(_) => self.poll_splice(cx, from, to),
             };
@@ -124,38 +156,71 @@ impl Lane {
         }
         let mut buffer = worker.buffers.take();
         let mut space = ReadBuf::new(&mut buffer);
-        ready!(Pin::new(from).poll_read(cx, &mut space)).map_err(|_| Broken::Sender)?;
+        ready!(Pin::new(&mut *from).poll_read(cx, &mut space)).map_err(|_| Broken::Sender)?;
         let length = space.filled().len();
         if length == 0 {
-            self.ended = true;
+            self.end = End::Finished;
             return Poll::Ready(Ok(()));
         }
-        self.streak = match length {
-            BUFFER_SIZE => self.streak.saturating_add(1),
-            _ => 0,
-        };
+        if length == BUFFER_SIZE {
+            self.streak = self.streak.saturating_add(1);
+        } else {
+            self.streak = 0;
+            self.look_for_end(cx, from, &mut space);
+        }
+        let to = space.filled().len() as u16;
         self.hold = Hold::Buffer {
             buffer,
             from: 0,
-            to: length as u16,
+            to,
         };
         Poll::Ready(Ok(()))
     }
 
-    fn poll_write(
+    /// After a read that did not fill the buffer: if the event loop says that there is more, it is most likely the
+    /// end, which can then travel with the data.
+    fn look_for_end(
         &mut self,
         cx: &mut Context<'_>,
-        stream: &mut TcpStream,
-    ) -> Poll<Result<(), Broken>> {
-        let Hold::Buffer { buffer, from, to } = &mut self.hold else {
+        from: &mut TcpStream,
+        space: &mut ReadBuf<'_>,
+    ) {
+        if from.try_io(Interest::READABLE, || Ok(())).is_err() {
+            return;
+        }
+        let before = space.filled().len();
+        match Pin::new(from).poll_read(cx, space) {
+            Poll::Ready(Ok(())) if space.filled().len() == before => self.end = End::Finished,
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+            // What came before it is still handed on.
+            Poll::Ready(Err(_)) => self.end = End::Broken,
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, to: &mut TcpStream) -> Poll<Result<(), Broken>> {
+        if self.gathers && self.moved > 0 {
+            self.gathers = false;
+            // If it fails, the connection is gone, which the write will say.
+            let _ = to.set_nodelay(true);
+        }
+        let Hold::Buffer {
+            buffer,
+            from,
+            to: end,
+        } = &mut self.hold
+        else {
             return Poll::Ready(Ok(()));
         };
-        let data = &buffer[usize::from(*from)..usize::from(*to)];
-        let written =
-            ready!(Pin::new(stream).poll_write(cx, data)).map_err(|_| Broken::Receiver)?;
+        let data = &buffer[usize::from(*from)..usize::from(*end)];
+        let written = if self.end == End::Finished {
+            ready!(poll_write_last(cx, to, data))
+        } else {
+            ready!(Pin::new(to).poll_write(cx, data))
+        };
+        let written = written.map_err(|_| Broken::Receiver)?;
         self.moved += written as u64;
         *from += written as u16;
-        if from == to {
+        if from == end {
             self.hold = Hold::Nothing;
         }
         Poll::Ready(Ok(()))
@@ -182,7 +247,7 @@ impl Lane {
         ready!(from.poll_read_ready(cx)).map_err(|_| Broken::Sender)?;
         match from.try_io(Interest::READABLE, || pipe.fill(from)) {
             Ok(0) => {
-                self.ended = true;
+                self.end = End::Finished;
                 self.hold = Hold::Nothing;
             }
             Ok(_) => {}
@@ -205,5 +270,17 @@ impl Lane {
             self.hold = Hold::Nothing;
         }
         self.streak = self.streak.min(THIN_WAKES);
+    }
+}
+
+/// Writes what the end of the stream follows at once, so that both leave in one packet.
+fn poll_write_last(cx: &mut Context<'_>, to: &TcpStream, data: &[u8]) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(to.poll_write_ready(cx))?;
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT | SendFlags::MORE;
+        match to.try_io(Interest::WRITABLE, || Ok(send(to, data, flags)?)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            outcome => return Poll::Ready(outcome),
+        }
     }
 }

@@ -6,7 +6,7 @@ use control::spec::{ServiceKind, service::TcpSpec};
 use tokio::net::TcpStream;
 
 use super::{
-    connect::{Connected, connect},
+    connect::{Connected, Wish, connect},
     lane::Lane,
     relay::Relay,
 };
@@ -26,22 +26,15 @@ pub(crate) async fn serve(entry: Entry, mut client: TcpStream, ends: Ends) {
     let timer = entry.worker.wheel.timer();
     let began = clock::now();
     let mut line = Line::new(ends.client);
+    let opening = opening(&entry, &ends, &client);
     // Boxed: what it needs is not carried through the life of the connection.
-    let connected = Box::pin(to_backend(&entry, &timer, spec, &ends)).await;
+    let connected = Box::pin(to_backend(&entry, &timer, spec, &ends, &opening)).await;
     let outcome = match connected {
         Ok(mut connected) => {
             line.backend = Some(connected.lease.backend().address());
             line.connected = Some(connected.took);
-            carry(
-                &entry,
-                &timer,
-                spec,
-                &ends,
-                &mut client,
-                &mut connected,
-                &mut line,
-            )
-            .await
+            let streams = (&mut client, &mut connected);
+            carry(&entry, &timer, spec, opening, streams, &mut line).await
         }
         Err(fault) => Err(fault),
     };
@@ -54,23 +47,26 @@ async fn to_backend(
     timer: &Timer,
     spec: &TcpSpec,
     ends: &Ends,
+    opening: &Lane,
 ) -> Result<Connected, Fault> {
     let none = Fault::new(Side::Proxy, Reason::NoBackend);
     let pool = entry.service.pools.first().ok_or(none)?;
-    let key = pool.source_key(ends.client.ip());
-    connect(entry, timer, pool, key, spec.connect_retries).await
+    let wish = Wish {
+        key: pool.source_key(ends.client.ip()),
+        retries: spec.connect_retries,
+        data_follows: opening.holds_data(),
+    };
+    connect(entry, timer, pool, &wish).await
 }
 
 async fn carry(
     entry: &Entry,
     timer: &Timer,
     spec: &TcpSpec,
-    ends: &Ends,
-    client: &mut TcpStream,
-    connected: &mut Connected,
+    opening: Lane,
+    (client, connected): (&mut TcpStream, &mut Connected),
     line: &mut Line,
 ) -> Result<(), Fault> {
-    let to_backend = head(entry, ends, client, connected);
     let mut relay = Relay {
         entry,
         lease: &connected.lease,
@@ -78,7 +74,7 @@ async fn carry(
         spec,
         client,
         backend: &mut connected.stream,
-        to_backend,
+        to_backend: opening,
         to_client: Lane::default(),
     };
     let outcome = relay.run().await;
@@ -87,13 +83,13 @@ async fn carry(
 }
 
 /// The way to the backend, with the PROXY header first if its pool wants one.
-fn head(entry: &Entry, ends: &Ends, client: &TcpStream, connected: &Connected) -> Lane {
-    let Some(version) = connected.lease.pool().spec().connect.proxy_protocol else {
-        return Lane::default();
-    };
-    let mut header = Vec::with_capacity(128);
-    proxy_protocol::announce(&mut header, version, ends.client, ends.local(client));
-    Lane::beginning_with(&entry.worker, &header)
+fn opening(entry: &Entry, ends: &Ends, client: &TcpStream) -> Lane {
+    let pool = entry.service.pools.first();
+    let mut header = Vec::new();
+    if let Some(version) = pool.and_then(|p| p.with_connect(|c| c.proxy_protocol)) {
+        proxy_protocol::announce(&mut header, version, ends.client, ends.local(client));
+    }
+    Lane::opening(&entry.worker, &header, client)
 }
 
 fn finish(
