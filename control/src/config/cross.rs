@@ -14,7 +14,7 @@ use super::{
 use crate::{
     name::Name,
     route::Router,
-    spec::{AdminListen, Balance, PoolSpec, Scheme, ServiceKind, ServiceSpec},
+    spec::{AdminListen, Balance, Listen, PoolSpec, Scheme, ServiceKind},
 };
 
 /// A pool, and where its name stands.
@@ -127,29 +127,21 @@ pub(super) fn routes(services: &[PlacedService], cx: &mut Cx<'_>) {
     }
 }
 
-/// No two listen on the same address.
-///
-/// Services share ports among their workers (SO_REUSEPORT), so that a wildcard and a specific address go
-/// together: the kernel prefers the specific one. The daemon's own listeners do not share theirs.
+/// No two listen where the other does: on one address, or on all addresses of its family and on one of them.
 pub(super) fn listeners(services: &[PlacedService], own: &OwnListeners, cx: &mut Cx<'_>) {
-    let mut taken: BTreeMap<(bool, SocketAddr), (&ServiceSpec, Span)> = BTreeMap::new();
+    let mut taken = Taken::default();
     for service in services {
         for (listen, span) in service.spec.listen.iter().zip(&service.listen) {
+            // Port 0 is any free port, a new one for each.
             if listen.address.port() == 0 {
                 continue;
             }
-            let key = (listen.scheme.is_datagram(), listen.address);
-            match taken.get(&key) {
-                // Within one service it was complained of.
-                Some((first, _)) if first.name == service.spec.name => {}
-                Some((first, place)) => {
-                    let message = format!(
-                        "service \"{}\" listens on {} already",
-                        first.name, listen.address
-                    );
-                    cx.push(Problem::error(*span, message).related(*place, "here"));
-                }
-                None => drop(taken.insert(key, (&service.spec, *span))),
+            if let Some((first, address, place)) = taken.take(*listen, &service.spec.name, *span)
+                // The same address twice in one service was complained of.
+                && (*first != service.spec.name || address != listen.address)
+            {
+                let message = format!("service \"{first}\" listens on {address} already");
+                cx.push(Problem::error(*span, message).related(place, "here"));
             }
             for (name, own) in [
                 ("the admin API is", own.admin),
@@ -165,6 +157,39 @@ pub(super) fn listeners(services: &[PlacedService], own: &OwnListeners, cx: &mut
         let message = format!("the admin API is served on {admin} already");
         let problem = Problem::error(metrics_at, message).related(at, "here");
         cx.push(problem.help("leave `metrics` out: the admin API serves /metrics too"));
+    }
+}
+
+/// Who listens where: a service, its address, and where that stands.
+type Listener<'a> = (&'a Name, SocketAddr, Span);
+
+/// The addresses that services listen on.
+#[derive(Default)]
+struct Taken<'a> {
+    exactly: BTreeMap<(bool, SocketAddr), Listener<'a>>,
+    /// For each port of each family, one that listens there, on all addresses if one does.
+    port: BTreeMap<(bool, u16, bool), Listener<'a>>,
+}
+
+impl<'a> Taken<'a> {
+    /// Takes an address for `service`, unless somebody has it, who is returned.
+    fn take(&mut self, listen: Listen, service: &'a Name, span: Span) -> Option<Listener<'a>> {
+        let (udp, address) = (listen.scheme.is_datagram(), listen.address);
+        let port = (udp, address.port(), address.is_ipv4());
+        if let Some(same) = self.exactly.get(&(udp, address)) {
+            return Some(*same);
+        }
+        let is_all = address.ip().is_unspecified();
+        let neighbour = self.port.get(&port).copied();
+        if let Some(other) = neighbour.filter(|(_, other, _)| is_all || other.ip().is_unspecified())
+        {
+            return Some(other);
+        }
+        let _ = self
+            .exactly
+            .insert((udp, address), (service, address, span));
+        let _ = self.port.entry(port).or_insert((service, address, span));
+        None
     }
 }
 

@@ -364,18 +364,17 @@ fn follows(value: &Value, schema: &Value, root: &Value, at: &str) -> Result<(), 
     if !is_type {
         return fail("is not of the type of");
     }
-    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
-        if !words.contains(value) {
-            return fail("is not in");
-        }
+    if let Some(words) = schema.get("enum").and_then(Value::as_array)
+        && !words.contains(value)
+    {
+        return fail("is not in");
     }
-    if let (Some(pattern), Some(text)) = (schema.get("pattern"), value.as_str()) {
-        if !regex::Regex::new(pattern.as_str().unwrap())
+    if let (Some(pattern), Some(text)) = (schema.get("pattern"), value.as_str())
+        && !regex::Regex::new(pattern.as_str().unwrap())
             .unwrap()
             .is_match(text)
-        {
-            return fail("does not match");
-        }
+    {
+        return fail("does not match");
     }
     if let Some(number) = value.as_f64() {
         let bound = |name| schema.get(name).and_then(Value::as_f64);

@@ -55,6 +55,10 @@ impl Form for Local {
 fn socket(text: &str) -> Result<SocketAddr, Fault> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return match address {
+            SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_some() => {
+                let v4 = SocketAddr::new(v6.ip().to_canonical(), v6.port());
+                Err(Fault::new("an IPv4 address is written as one").help(format!("write \"{v4}\"")))
+            }
             SocketAddr::V6(v6) if v6.scope_id() != 0 => {
                 Err(Fault::new("an address with a zone cannot be used here")
                     .help("write a global or unique local address"))
