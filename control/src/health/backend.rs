@@ -1,16 +1,16 @@
 //! One backend: its checks, agent, traffic and operator together, the state that follows, and when to look again.
 //!
-//! Whoever changes a part calls [`Backend::settle`] afterwards: it alone derives the state, says what changed,
-//! and stops or starts probes accordingly.
+//! Whoever changes a part calls [`Backend::settle`] afterwards, which alone derives the state. What a new
+//! configuration does to a backend is in [`super::configure`], what it tells of itself in [`super::report`].
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
-    State, Transition,
+    State,
     active::Stage,
-    agent::{Agent, AgentWish, AgentWord},
+    agent::{Agent, AgentWish},
     chance::Chance,
-    judge::{Reason, describe, judge},
+    judge::Reason,
     operator::{Operator, Override},
     passive::Passive,
 };
@@ -26,8 +26,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Regime {
     pub(crate) pool: Arc<PoolSpec>,
-    checks: Vec<Arc<CheckSpec>>,
-    agent: Option<Arc<AgentSpec>>,
+    pub(super) checks: Vec<Arc<CheckSpec>>,
+    pub(super) agent: Option<Arc<AgentSpec>>,
 }
 
 impl Regime {
@@ -60,14 +60,14 @@ pub(crate) struct Backend {
     pub(super) removed: Option<Removed>,
     /// A plane said that nothing goes on any more.
     pub(super) drained: bool,
-    reason: Reason,
+    pub(super) reason: Reason,
     pub(super) why: String,
     pub(super) since: Instant,
     /// Whether it takes work before its first check: in a new pool, not when added to one at work.
     pub(super) trusted: bool,
     pub(super) rising_since: Option<Instant>,
     /// When a drain that its agent asked for ends.
-    agent_drain_until: Option<Instant>,
+    pub(super) agent_drain_until: Option<Instant>,
     pub(super) flaps: u64,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct Backend {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Removed {
     /// When what still goes on is cut; none: never.
-    until: Option<Instant>,
+    pub(super) until: Option<Instant>,
 }
 
 impl Backend {
@@ -115,16 +115,6 @@ impl Backend {
         backend
     }
 
-    /// The state that a backend begins with is no change of state.
-    pub(super) fn take_first_verdict(&mut self, now: Instant) {
-        self.reason = judge(self);
-        self.why = describe(self, self.reason, self.reason);
-        self.attend(now);
-        if self.state() == State::Up && !self.trusted {
-            self.rise(now);
-        }
-    }
-
     pub(crate) fn state(&self) -> State {
         self.reason.state()
     }
@@ -135,82 +125,6 @@ impl Backend {
 
     pub(crate) fn is_ejected(&self) -> bool {
         self.passive.ejection().is_some()
-    }
-
-    /// The configuration has it, with these settings; probes of changed checks begin at `due`.
-    pub(crate) fn configure(&mut self, spec: BackendSpec, regime: Arc<Regime>, due: Instant) {
-        let retargeted = self.spec.check_address != spec.check_address;
-        let returns = self.removed.take().is_some();
-        self.spec = spec;
-        self.regime = regime;
-        let all_pass = self.stages.iter().all(|s| s.verdict == Some(true));
-        self.adopt_checks(all_pass.then_some(true), due);
-        self.adopt_agent(due);
-        if retargeted {
-            self.stages
-                .iter_mut()
-                .for_each(|s| s.respecify(Arc::clone(&s.spec), due));
-            if let Some(agent) = &mut self.agent {
-                agent.resume(due);
-            }
-        }
-        if returns {
-            // Nobody looked while it was gone.
-            self.trusted = false;
-            self.drained = false;
-            self.stages.iter_mut().for_each(Stage::forget);
-        }
-    }
-
-    /// Makes `stages` what the regime says. A check that did not change goes on undisturbed; one that took
-    /// another's place keeps its verdict; a new one begins with `verdict`.
-    fn adopt_checks(&mut self, verdict: Option<bool>, due: Instant) {
-        let mut old: Vec<Option<Stage>> = self.stages.drain(..).map(Some).collect();
-        let mut kept: Vec<Option<Stage>> = Vec::with_capacity(self.regime.checks.len());
-        for (place, spec) in self.regime.checks.iter().enumerate() {
-            let same = old
-                .iter()
-                .position(|s| s.as_ref().is_some_and(|s| s.spec == *spec));
-            let mut stage = same.and_then(|from| old[from].take());
-            if let Some(stage) = stage.as_mut().filter(|_| same != Some(place)) {
-                stage.resume(due);
-            }
-            kept.push(stage);
-        }
-        for (place, (stage, spec)) in kept.into_iter().zip(&self.regime.checks).enumerate() {
-            let stage = stage.unwrap_or_else(|| {
-                let replaced = old.get_mut(place).and_then(Option::take);
-                let mut stage = replaced.unwrap_or_else(|| Stage::new(Arc::clone(spec), verdict));
-                stage.respecify(Arc::clone(spec), due);
-                stage
-            });
-            self.stages.push(stage);
-        }
-    }
-
-    fn adopt_agent(&mut self, due: Instant) {
-        let Some(spec) = &self.regime.agent else {
-            self.agent = None;
-            return;
-        };
-        match &mut self.agent {
-            Some(agent) if agent.spec == *spec => {}
-            Some(agent) => agent.respecify(Arc::clone(spec), due),
-            None => {
-                let mut agent = Agent::new(Arc::clone(spec), AgentWord::default());
-                agent.resume(due);
-                self.agent = Some(agent);
-            }
-        }
-    }
-
-    /// The configuration no longer has it: what goes on may finish. An operator's word ends with that; what was
-    /// drained already stays so, for no plane would say it twice.
-    pub(crate) fn remove(&mut self, now: Instant) {
-        let until = self.regime.pool.drain.map(|drain| now + drain);
-        self.removed = Some(Removed { until });
-        self.operator = Operator::default();
-        self.passive.end_ejection(&self.regime.pool.passive, now);
     }
 
     /// A plane says that nothing goes on any more.
@@ -353,91 +267,6 @@ impl Backend {
             spec,
             target,
         });
-    }
-
-    /// Derives the state anew; the change, if it did.
-    pub(crate) fn settle(&mut self, now: Instant) -> Option<Transition> {
-        self.drop_needless_override();
-        self.attend(now);
-        let before = self.reason;
-        self.reason = judge(self);
-        if self.reason == before {
-            return None;
-        }
-        self.why = describe(self, self.reason, before);
-        if self.reason == Reason::AgentDrains {
-            self.agent_drain_until = self.regime.pool.drain.map(|drain| now + drain);
-        }
-        let (from, to) = (before.state(), self.state());
-        if from == to {
-            return None;
-        }
-        self.enter(from, to, now);
-        Some(Transition {
-            backend: self.key.clone(),
-            from,
-            to,
-            why: self.why.clone(),
-        })
-    }
-
-    fn enter(&mut self, from: State, to: State, now: Instant) {
-        self.since = now;
-        self.rising_since = None;
-        if from == State::Draining && self.removed.is_none() {
-            self.drained = false;
-        }
-        if from == State::Up && to == State::Down {
-            self.flaps += 1;
-        }
-        if to == State::Up {
-            self.passive.forgive();
-        }
-        let was_out = matches!(from, State::Down | State::Disabled);
-        if to == State::Up && (was_out || (from == State::Checking && !self.trusted)) {
-            self.rise(now);
-        }
-    }
-
-    fn rise(&mut self, now: Instant) {
-        let slowly = !self.regime.pool.slow_start.is_zero();
-        self.rising_since = slowly.then_some(now);
-    }
-
-    /// An `enable` lasts while there is something that it holds against.
-    fn drop_needless_override(&mut self) {
-        let idle = !self.spec.disabled && self.agent_wish() == AgentWish::Ready;
-        if self.operator.state == Some(Override::Enable) && idle {
-            self.operator.state = None;
-        }
-    }
-
-    /// Stops the probes of a backend that is out, and starts them anew, knowing nothing, when it is back.
-    fn attend(&mut self, now: Instant) {
-        let reason = judge(self);
-        let out = matches!(
-            reason,
-            Reason::Removed | Reason::OperatorDisabled | Reason::ConfigDisabled
-        );
-        let checked = !out && reason != Reason::AgentMaint;
-        for stage in &mut self.stages {
-            match (checked, stage.is_suspended()) {
-                (false, false) => stage.suspend(),
-                (true, true) => {
-                    self.trusted = false;
-                    stage.forget();
-                    stage.resume(now);
-                }
-                (true, false) | (false, true) => {}
-            }
-        }
-        if let Some(agent) = &mut self.agent {
-            match (out, agent.is_suspended()) {
-                (true, false) => agent.suspend(),
-                (false, true) => agent.resume(now),
-                (true, true) | (false, false) => {}
-            }
-        }
     }
 
     pub(super) fn agent_wish(&self) -> AgentWish {
