@@ -115,7 +115,7 @@ impl Conductor {
     /// On a thread of its own, since it waits for a disk that may hang.
     pub(super) fn reopen_logs(&self) {
         let logs = self.plane.logs();
-        drop(tokio::task::spawn_blocking(move || {
+        drop(std::thread::spawn(move || {
             logs.reopen();
             tracing::info!("log files are opened again");
         }));
@@ -252,15 +252,13 @@ impl Conductor {
             }
             News::Serves(origin, successor) => {
                 let (pid, version) = (successor.pid, successor.version.clone());
+                // Before the successor speaks for itself.
+                self.systemd.main_pid(pid);
                 if let Err(why) = successor.farewell() {
+                    self.systemd.main_pid(process::id());
                     return self.go_on(origin, why.to_string());
                 }
-                tracing::info!(
-                    pid,
-                    version,
-                    "a successor serves; this process finishes what it has"
-                );
-                self.systemd.main_pid(pid);
+                tracing::info!(pid, version, "a successor serves; this process finishes");
                 origin.tell(Ok(pid));
                 Some(End::HandedOver)
             }

@@ -214,12 +214,14 @@ impl Driver {
                     id,
                     spec,
                     target,
+                    state,
                 } => self.prober.queue(Job::Check {
                     backend,
                     check,
                     id,
                     spec,
                     target,
+                    state,
                 }),
                 Action::AskAgent {
                     backend,

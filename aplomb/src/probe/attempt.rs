@@ -31,6 +31,8 @@ pub(super) struct Attempt {
     pub(super) tools: Rc<Tools>,
     /// What it is doing, so that a timeout can say so.
     doing: Cell<&'static str>,
+    /// Whose fault it is if it takes too long.
+    late: Cell<Failure>,
 }
 
 impl Attempt {
@@ -46,12 +48,20 @@ impl Attempt {
             source,
             tools,
             doing: Cell::new("starting"),
+            late: Cell::new(Failure::Timeout),
         }
     }
 
     /// From here on it is doing this.
     pub(super) fn now(&self, doing: &'static str) {
         self.doing.set(doing);
+        self.late.set(Failure::Timeout);
+    }
+
+    /// The same, of something that only this node can be late with.
+    pub(super) fn now_our_fault(&self, doing: &'static str) {
+        self.doing.set(doing);
+        self.late.set(Failure::Local);
     }
 
     /// The failure of a socket in what it is doing.
@@ -68,7 +78,7 @@ impl Attempt {
         match tokio::time::timeout(limit, what).await {
             Ok(done) => done,
             Err(_) => Err(fail(
-                Failure::Timeout,
+                self.late.get(),
                 format!(
                     "{}: nothing right within {}",
                     self.doing.get(),

@@ -8,6 +8,7 @@ use std::{io, os::fd::OwnedFd, process::Stdio};
 
 use control::{
     engine::{Failure, ProbeFailure},
+    health::State,
     spec::ScriptSpec,
 };
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, setrlimit};
@@ -32,11 +33,11 @@ const DESCRIPTORS: u64 = 256;
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Runs the script and waits for its end.
-pub(super) async fn probe(attempt: &Attempt, script: &ScriptSpec) -> Verdict {
-    attempt.now("waiting for other scripts");
+pub(super) async fn probe(attempt: &Attempt, script: &ScriptSpec, state: State) -> Verdict {
+    attempt.now_our_fault("waiting for other scripts");
     let _permit = attempt.tools.scripts.acquire().await;
     attempt.now("running the script");
-    let (mut running, output) = start(attempt, script)?;
+    let (mut running, output) = start(attempt, script, state)?;
     let limit = usize::try_from(script.max_output.0).unwrap_or(usize::MAX);
     let reading = tokio::task::spawn_local(read(output, limit));
     let ended = running.child.wait().await;
@@ -81,6 +82,7 @@ impl Drop for Running {
 fn start(
     attempt: &Attempt,
     script: &ScriptSpec,
+    state: State,
 ) -> Result<(Running, pipe::Receiver), ProbeFailure> {
     let local = |e: &io::Error| {
         let program = script.command.first().map_or("", String::as_str);
@@ -88,7 +90,7 @@ fn start(
     };
     let (reader, writer) = io::pipe().map_err(|e| local(&e))?;
     let reader = pipe::Receiver::from_owned_fd(reader.into()).map_err(|e| local(&e))?;
-    let mut command = command(attempt, script, writer.into()).map_err(|e| local(&e))?;
+    let mut command = command(attempt, script, state, writer.into()).map_err(|e| local(&e))?;
     let child = command.spawn().map_err(|e| local(&e))?;
     let group = child
         .id()
@@ -97,7 +99,12 @@ fn start(
     Ok((Running { child, group }, reader))
 }
 
-fn command(attempt: &Attempt, script: &ScriptSpec, output: OwnedFd) -> io::Result<Command> {
+fn command(
+    attempt: &Attempt,
+    script: &ScriptSpec,
+    state: State,
+    output: OwnedFd,
+) -> io::Result<Command> {
     let Some((program, arguments)) = script.command.split_first() else {
         return Err(io::Error::other("no program is given"));
     };
@@ -113,6 +120,7 @@ fn command(attempt: &Attempt, script: &ScriptSpec, output: OwnedFd) -> io::Resul
         .env("APLOMB_POOL", attempt.backend.pool.as_str())
         .env("APLOMB_ADDRESS", address.ip().to_string())
         .env("APLOMB_PORT", address.port().to_string())
+        .env("APLOMB_STATE", state.to_string())
         .current_dir("/")
         .stdin(Stdio::null())
         .stderr(output.try_clone()?)

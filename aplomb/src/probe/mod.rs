@@ -25,6 +25,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use control::{
     engine::ProbeFailure,
+    health::State,
     name::BackendKey,
     spec::{AgentSpec, CheckSpec},
 };
@@ -52,6 +53,8 @@ pub enum Job {
         spec: Arc<CheckSpec>,
         /// Where.
         target: SocketAddr,
+        /// The backend's state, for scripts.
+        state: State,
     },
     /// A query of an agent.
     Agent {

@@ -1,9 +1,16 @@
 //! The thread that makes probes.
 
-use std::{io, rc::Rc, sync::Arc, thread, time::Instant};
+use std::{
+    io,
+    rc::Rc,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use control::{
-    engine::{Event, ProbeResult},
+    engine::{Event, Failure, ProbeResult},
+    health::{PROBE_GRACE, State},
     name::BackendKey,
     spec::{AgentSpec, CheckSpec, ProbeKind},
 };
@@ -12,20 +19,28 @@ use tokio::{
     task::LocalSet,
 };
 
-use super::{Job, Verdict, agent, attempt::Attempt, dns, exec, http, tcp, tls, tools::Tools, udp};
+use super::{
+    Job, Verdict, agent, attempt::Attempt, dns, exec, failure::fail, http, tcp, tls, tools::Tools,
+    udp,
+};
+
+/// How long a probe may wait for its turn. The engine takes one for failed that is not answered some time after
+/// its timeout; a node that probes more than it can must not take backends down.
+const TURN: Duration = Duration::from_millis(250);
+const _: () = assert!(TURN.as_millis() < PROBE_GRACE.as_millis());
 
 /// Makes probes on a thread of its own; dropped, it gives up those under way.
 #[derive(Debug)]
 pub struct Prober {
     /// Unbounded, since the engine never waits; it has at most one probe of each check of each backend under way,
     /// and that bounds what can be in here.
-    jobs: mpsc::UnboundedSender<Job>,
+    jobs: mpsc::UnboundedSender<(Job, Instant)>,
 }
 
 impl Prober {
     /// Starts the thread. At most `at_once` probes are under way, each with one descriptor (a script: three);
-    /// further ones wait, which stretches intervals rather than failing checks. What comes of each goes to
-    /// `events`; while that is full, no new probe starts.
+    /// further ones wait, and those that wait too long are given up as this node's own fault. What comes of each
+    /// goes to `events`; while that is full, no new probe starts.
     ///
     /// # Errors
     /// The thread cannot be started.
@@ -43,20 +58,28 @@ impl Prober {
     /// Queues one thing to ask.
     pub fn queue(&self, job: Job) {
         // The thread ends only with the process; a probe that is not made then has nobody to tell.
-        let _ = self.jobs.send(job);
+        let _ = self.jobs.send((job, Instant::now()));
     }
 }
 
-async fn run(mut jobs: mpsc::UnboundedReceiver<Job>, events: mpsc::Sender<Event>, at_once: usize) {
+async fn run(
+    mut jobs: mpsc::UnboundedReceiver<(Job, Instant)>,
+    events: mpsc::Sender<Event>,
+    at_once: usize,
+) {
     let tools = Rc::new(Tools::new());
     let permits = Arc::new(Semaphore::new(at_once));
-    while let Some(job) = jobs.recv().await {
+    while let Some((job, queued)) = jobs.recv().await {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
             return;
         };
         let (tools, events) = (Rc::clone(&tools), events.clone());
         drop(tokio::task::spawn_local(async move {
-            let event = carry_out(job, tools).await;
+            let event = if queued.elapsed() > TURN {
+                give_up(job)
+            } else {
+                carry_out(job, tools).await
+            };
             let _ = events.send(event).await;
             drop(permit);
         }));
@@ -71,10 +94,11 @@ async fn carry_out(job: Job, tools: Rc<Tools>) -> Event {
             id,
             spec,
             target,
+            state,
         } => {
             let attempt = Attempt::new(backend.clone(), target, spec.source, tools);
             let started = Instant::now();
-            let outcome = attempt_check(&attempt, &spec).await;
+            let outcome = attempt_check(&attempt, &spec, state).await;
             let took = started.elapsed();
             Event::Probed {
                 backend,
@@ -92,7 +116,7 @@ async fn carry_out(job: Job, tools: Rc<Tools>) -> Event {
     }
 }
 
-async fn attempt_check(attempt: &Attempt, spec: &CheckSpec) -> Verdict {
+async fn attempt_check(attempt: &Attempt, spec: &CheckSpec, state: State) -> Verdict {
     if let ProbeKind::Udp { send, expect: None } = &spec.probe {
         return udp::probe_for_refusal(attempt, send, spec.timeout).await;
     }
@@ -109,7 +133,7 @@ async fn attempt_check(attempt: &Attempt, spec: &CheckSpec) -> Verdict {
                 record,
                 expect,
             } => dns::probe(attempt, name, record, expect.as_deref()).await,
-            ProbeKind::Exec(script) => exec::probe(attempt, script).await,
+            ProbeKind::Exec(script) => exec::probe(attempt, script, state).await,
         }
     };
     attempt.within(spec.timeout, probing).await
@@ -127,4 +151,27 @@ async fn ask_agent(
         .within(spec.timeout, agent::ask(&attempt, spec))
         .await;
     Event::Agent { backend, id, reply }
+}
+
+/// The answer to a job whose turn came too late.
+fn give_up(job: Job) -> Event {
+    let busy = fail(Failure::Local, "too many probes are under way on this node");
+    match job {
+        Job::Check {
+            backend, check, id, ..
+        } => Event::Probed {
+            backend,
+            check,
+            id,
+            result: ProbeResult {
+                outcome: Err(busy),
+                took: Duration::ZERO,
+            },
+        },
+        Job::Agent { backend, id, .. } => Event::Agent {
+            backend,
+            id,
+            reply: Err(busy),
+        },
+    }
 }

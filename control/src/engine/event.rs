@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    health::State,
     name::BackendKey,
     plan::Plan,
     spec::{AgentSpec, CheckSpec, Spec},
@@ -139,6 +140,8 @@ pub enum Action {
         spec: Arc<CheckSpec>,
         /// Where the probe goes.
         target: std::net::SocketAddr,
+        /// The backend's state now, which scripts are told.
+        state: State,
     },
     /// An agent is to be asked.
     AskAgent {

@@ -247,6 +247,7 @@ impl Backend {
             id,
             spec,
             target,
+            state: self.state(),
         });
     }
 

@@ -174,12 +174,14 @@ fn twin(action: &Action) -> Action {
             id,
             spec,
             target,
+            state,
         } => Action::Probe {
             backend: backend.clone(),
             check: *check,
             id: id + 1_000_000,
             spec: Arc::clone(spec),
             target: *target,
+            state: *state,
         },
         _ => unreachable!("only probes have twins"),
     }

@@ -28,10 +28,16 @@ fn the_exit_status_decides() {
 
 #[test]
 fn the_environment_is_empty_but_for_what_it_must_know() {
-    let told = failure(exec("env | sort | grep -v ^PWD= | tr '\\n' ' '; exit 1")).1;
+    let ProbeKind::Exec(mut script) = shell("env | sort | grep -v ^PWD= | tr '\\n' ' '; exit 1")
+    else {
+        panic!("a script");
+    };
+    script.max_output = Bytes(512);
+    let target = "127.0.0.1:8080".parse().unwrap();
+    let told = failure(check(ProbeKind::Exec(script), target, PATIENCE)).1;
     assert!(
         told.starts_with(
-            "exit status: 1: APLOMB_ADDRESS=127.0.0.1 APLOMB_POOL=test APLOMB_PORT=8080"
+            "exit status: 1: APLOMB_ADDRESS=127.0.0.1 APLOMB_POOL=test APLOMB_PORT=8080 APLOMB_STATE=down"
         ),
         "{told}"
     );

@@ -21,6 +21,7 @@ use std::{
 
 use control::{
     engine::{Event, Failure, ProbeFailure},
+    health::State,
     name::BackendKey,
     spec::{CheckSpec, ProbeKind, Share},
 };
@@ -105,6 +106,7 @@ fn run(spec: CheckSpec, target: SocketAddr) -> Result<(), ProbeFailure> {
         id: 7,
         spec: Arc::new(spec),
         target,
+        state: State::Down,
     };
     match ask(job) {
         Event::Probed { id: 7, result, .. } => result.outcome,
