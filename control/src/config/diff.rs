@@ -358,14 +358,19 @@ mod tests {
                 "balance = \"maglev\"\npanic-below = \"30%\""
             ),
             [
-                "pool web: balance weighted-least-connections -> maglev source",
+                "pool web: balance wlc -> maglev source",
                 "pool web: panic-below 0% -> 30%",
             ]
         );
         assert_eq!(
-            edit("\"/healthz\"", "\"/ready\", rise = 5"),
+            edit(
+                "\"/healthz\"",
+                "\"/ready\", rise = 5, expect = \"200,204-206\", body = \"ok\""
+            ),
             [
+                "pool web: check 1 http.body none -> contains ok",
                 "pool web: check 1 http.path /healthz -> /ready",
+                "pool web: check 1 http.statuses 200-399 -> 200,204-206",
                 "pool web: check 1 rise 2 -> 5"
             ]
         );

@@ -62,6 +62,7 @@ pub enum ProbeKind {
     /// A TCP connection, and bytes sent and expected over it.
     Tcp {
         /// Sent once connected.
+        #[serde(serialize_with = "value::opt_bytes")]
         send: Option<Vec<u8>>,
         /// Must appear in what comes back, within the first 64 KiB.
         expect: Option<Expect>,
@@ -73,6 +74,7 @@ pub enum ProbeKind {
     /// A datagram, and what must come back; without `expect`, only an ICMP error fails.
     Udp {
         /// The datagram.
+        #[serde(serialize_with = "value::bytes")]
         send: Vec<u8>,
         /// Must appear in the answer.
         expect: Option<Expect>,
@@ -117,6 +119,7 @@ pub struct HttpProbe {
     /// Further request headers.
     pub headers: Vec<(String, String)>,
     /// Statuses that pass, as inclusive ranges.
+    #[serde(serialize_with = "value::ranges")]
     pub statuses: Vec<(u16, u16)>,
     /// Must appear in the body, within its first 64 KiB.
     pub body: Option<Expect>,
@@ -147,7 +150,7 @@ pub struct TlsProbe {
 #[serde(rename_all = "kebab-case")]
 pub enum Expect {
     /// These bytes, anywhere.
-    Contains(Vec<u8>),
+    Contains(#[serde(serialize_with = "value::bytes")] Vec<u8>),
     /// A regular expression (`~` before it in the config), checked at admission.
     Matches(String),
 }

@@ -89,6 +89,7 @@ pub enum AdminListen {
         /// The socket's path.
         path: PathBuf,
         /// Its permission bits.
+        #[serde(serialize_with = "value::octal")]
         mode: u32,
         /// The group that owns it, by name; the daemon's own if none.
         group: Option<String>,

@@ -1,11 +1,12 @@
 //! Pools: backends, how one is chosen, and when it may be.
 
 use std::{
+    fmt,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{
     check::{AgentSpec, CheckSpec, PassiveSpec},
@@ -65,20 +66,27 @@ pub struct BackendSpec {
 #[serde(rename_all = "kebab-case")]
 pub enum Balance {
     /// `rr`: each in turn.
+    #[serde(rename = "rr")]
     RoundRobin,
     /// `wrr`: each in turn, as often as its weight says, interleaved.
+    #[serde(rename = "wrr")]
     WeightedRoundRobin,
     /// `lc`: the fewest in flight.
+    #[serde(rename = "lc")]
     LeastConnections,
     /// `wlc`: the fewest in flight for its weight.
+    #[serde(rename = "wlc")]
     WeightedLeastConnections,
     /// `sed`: the shortest expected delay, (in flight + 1) / weight.
+    #[serde(rename = "sed")]
     ShortestExpectedDelay,
     /// `nq`: an idle one at once, else as `sed`.
+    #[serde(rename = "nq")]
     NeverQueue,
     /// `random`: by weight.
     Random,
     /// `p2c`: the less loaded of two random ones.
+    #[serde(rename = "p2c")]
     LeastOfTwo,
     /// `first`: the first that is not full.
     First,
@@ -91,8 +99,7 @@ pub enum Balance {
 }
 
 /// What a hash is taken of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HashKey {
     /// `source`: the client's address.
     Source,
@@ -115,6 +122,27 @@ pub enum HashKey {
     Cookie(String),
     /// `query:NAME`, a query parameter; without it, the source.
     Query(String),
+}
+
+impl fmt::Display for HashKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source => f.write_str("source"),
+            Self::SourceNet { v4, v6 } => write!(f, "source:{v4}/{v6}"),
+            Self::Uri => f.write_str("uri"),
+            Self::Path => f.write_str("path"),
+            Self::Host => f.write_str("host"),
+            Self::Header(name) => write!(f, "header:{name}"),
+            Self::Cookie(name) => write!(f, "cookie:{name}"),
+            Self::Query(name) => write!(f, "query:{name}"),
+        }
+    }
+}
+
+impl Serialize for HashKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl HashKey {

@@ -161,6 +161,46 @@ pub(super) fn opt_duration<S: Serializer>(
     }
 }
 
+/// For serde: bytes as text where they are, else in hexadecimal.
+pub(super) fn bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => serializer.serialize_str(text),
+        Err(_) => {
+            let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            serializer.collect_str(&format_args!("hex {}", digits.concat()))
+        }
+    }
+}
+
+/// For serde: optional bytes.
+pub(super) fn opt_bytes<S: Serializer>(
+    bytes: &Option<Vec<u8>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match bytes {
+        Some(some) => self::bytes(some, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// For serde: inclusive ranges as `200-299,304`.
+pub(super) fn ranges<S: Serializer>(
+    ranges: &[(u16, u16)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let one = |(low, high): &(u16, u16)| match low == high {
+        true => low.to_string(),
+        false => format!("{low}-{high}"),
+    };
+    let all: Vec<_> = ranges.iter().map(one).collect();
+    serializer.serialize_str(&all.join(","))
+}
+
+/// For serde: permission bits as `0660`.
+pub(super) fn octal<S: Serializer>(bits: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{bits:04o}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

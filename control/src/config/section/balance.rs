@@ -250,3 +250,49 @@ fn fits(does: bool, key: HashKey, span: Span, name: &str, cx: &mut Cx<'_>) -> Op
     }
     Some(Balance::Hash(key))
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::config::{NoSources, parse};
+
+    #[test]
+    fn hash_keys_read_as_they_are_shown() {
+        for text in [
+            "source",
+            "source:24/64",
+            "uri",
+            "path",
+            "host",
+            "header:x-user",
+            "cookie:session",
+            "query:id",
+        ] {
+            assert_eq!(HashKey::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn algorithms_are_called_alike_in_the_config_and_in_a_difference() {
+        let Kind::Words(words) = Algorithm::kind() else {
+            panic!("algorithms are words");
+        };
+        assert_eq!(words.len(), 16);
+        for (word, _) in words {
+            let text = format!("[[pool]]\nname = \"p\"\nbackends = []\nbalance = \"{word}\"");
+            let Ok(admitted) = parse(&text, "t", &NoSources) else {
+                assert!(
+                    ["hash", "header-hash"].contains(word),
+                    "{word} needs no key"
+                );
+                continue;
+            };
+            let shown = serde_json::to_value(&admitted.spec.pools[0].balance).unwrap();
+            match shown.as_str() {
+                Some(shown) => assert_eq!(shown, *word),
+                None => assert!(word.contains('h') || *word == "maglev", "{word}: {shown}"),
+            }
+        }
+    }
+}
