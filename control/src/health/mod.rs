@@ -1,8 +1,8 @@
 //! Who is alive: the health of each backend, from probes, agents, traffic and operators.
 //!
-//! [`backend`] puts together what four voices say of one backend: its checks ([`active`], held back by
-//! [`damping`] when they flap), its traffic ([`passive`]), its [`agent`] and the [`operator`]; [`judge`] says
-//! which of them decides, [`settle`] what follows. None of them knows of a pool: what a pool can spare, and when
+//! `backend` puts together what four voices say of one backend: its checks (`active`, held back by
+//! `damping` when they flap), its traffic (`passive`), its `agent` and the `operator`; `judge` says
+//! which of them decides, `settle` what follows. None of them knows of a pool: what a pool can spare, and when
 //! to look again, is for [`crate::engine`] to say; what follows for the planes, for [`crate::plan`].
 
 pub(crate) mod active;
