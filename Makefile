@@ -5,7 +5,7 @@ SHELL := /bin/bash
 # rustup's toolchain is found even in a shell that has not read its environment yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help run test bench lint fuzz
+.PHONY: help run test bench lint fuzz install
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
@@ -35,3 +35,8 @@ lint: ## Format, clippy, documentation, layers, licences
 fuzz: ## Run every fuzz target for a bounded number of executions
 	@scripts/setup.sh fuzz
 	cargo xtask fuzz
+
+install: ## Build for good, and install: as root, or with DESTDIR= for a package
+	@scripts/setup.sh build
+	cargo build --locked --release --package aplomb
+	packaging/install.sh target/release/aplomb

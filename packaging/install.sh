@@ -30,9 +30,16 @@ unit=$root${UNITDIR:-/etc/systemd/system}/aplomb.service
 mkdir -p "$(dirname "$unit")"
 sed "s|@BIN@|$prefix/bin/aplomb|g" "$here/aplomb.service" > "$unit"
 
+users=$root${SYSUSERSDIR:-/usr/lib/sysusers.d}/aplomb.conf
+install -D -m 0644 "$here/aplomb.sysusers" "$users"
+# In a package this is for its own scripts to do.
+if [ -z "$root" ] && command -v systemd-sysusers >/dev/null; then
+    systemd-sysusers aplomb.conf
+fi
+
 config=$root/etc/aplomb/aplomb.toml
 if [ ! -e "$config" ]; then
-    install -D -m 0640 "$here/aplomb.toml" "$config"
+    install -D -m 0644 "$here/aplomb.toml" "$config"
 fi
 
 echo "installed $root$prefix/bin/aplomb, its man pages, completions and $unit"
