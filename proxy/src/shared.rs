@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, Ordering::SeqCst},
+    atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
 };
 
 use control::{
@@ -28,8 +28,10 @@ pub(crate) struct SharedService {
     pub(crate) counters: PerWorker<ServiceCounters>,
     /// Client connections or flows open now, kept only if their number is limited.
     pub(crate) open: AtomicU32,
-    /// Told when one ends while there was no room.
-    pub(crate) room: Notify,
+    /// Somebody waits for room.
+    crowded: AtomicBool,
+    /// Told when one ends while somebody waits.
+    room: Notify,
 }
 
 impl SharedService {
@@ -38,6 +40,7 @@ impl SharedService {
             name,
             counters: per_worker(workers),
             open: AtomicU32::new(0),
+            crowded: AtomicBool::new(false),
             room: Notify::new(),
         }
     }
@@ -64,10 +67,19 @@ impl SharedService {
     }
 
     /// Gives that room back.
-    pub(crate) fn leave(&self, limit: u32) {
-        if self.open.fetch_sub(1, SeqCst) >= limit {
+    pub(crate) fn leave(&self) {
+        self.open.fetch_sub(1, SeqCst);
+        // Not a question of the limit, which may have changed since.
+        if self.crowded.load(SeqCst) && self.crowded.swap(false, SeqCst) {
             self.room.notify_waiters();
         }
+    }
+
+    /// Resolves when one has left since this was called.
+    pub(crate) fn one_left(&self) -> impl Future<Output = ()> + '_ {
+        let left = self.room.notified();
+        self.crowded.store(true, SeqCst);
+        left
     }
 }
 

@@ -38,6 +38,17 @@ impl SocketKey {
     }
 }
 
+impl SocketKey {
+    /// Whether the two differ only in that one is a wildcard.
+    fn meets(self, other: Self) -> bool {
+        let (one, two) = (self.address, other.address);
+        self.datagram == other.datagram
+            && one.port() == two.port()
+            && one.is_ipv4() == two.is_ipv4()
+            && (one.ip().is_unspecified() || two.ip().is_unspecified())
+    }
+}
+
 impl From<Listen> for SocketKey {
     fn from(listen: Listen) -> Self {
         Self {
@@ -175,9 +186,16 @@ impl Stock<'_> {
             return self.adopt(key, inherited);
         }
         match self.retired.still_open(key).as_slice() {
-            [] => bind_group(key, self.workers),
+            [] => bind_group(key, self.workers, self.meets_own(key)),
             open => self.adopt(key, open),
         }
+    }
+
+    /// Whether an address that we listen on covers this one, or the other way round: the new configuration may
+    /// have the one in place of the other, but both are bound for a while.
+    fn meets_own(&self, key: SocketKey) -> bool {
+        let own = self.present.keys().chain(self.inherited.keys());
+        own.chain(self.retired.0.keys()).any(|own| own.meets(key))
     }
 
     /// All sockets of the process before are served on, whatever their number: each has its own queue of
@@ -188,7 +206,7 @@ impl Stock<'_> {
             sockets[i % self.workers].push(Arc::clone(socket));
         }
         let Some(first) = inherited.first() else {
-            return bind_group(key, self.workers);
+            return bind_group(key, self.workers, false);
         };
         let address = crate::net::local_address(first)?;
         for own in sockets.iter_mut().filter(|own| own.is_empty()) {
@@ -200,9 +218,10 @@ impl Stock<'_> {
     }
 }
 
-fn bind_group(key: SocketKey, workers: usize) -> io::Result<PerWorkerSockets> {
+/// Sockets for each worker. `shared`: part of the address is ours already.
+fn bind_group(key: SocketKey, workers: usize, shared: bool) -> io::Result<PerWorkerSockets> {
     let mut address = key.address;
-    if address.port() != 0 {
+    if address.port() != 0 && !shared {
         // Fails if anybody listens there, also another process of ours, which SO_REUSEPORT would silently
         // share the address with.
         drop(bind(key.datagram, address, false)?);

@@ -2,7 +2,10 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use rustix::net::{RecvFlags, recv};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    net::{RecvFlags, recv},
+};
 use tokio::{io::Interest, net::TcpStream};
 
 use super::{Header, LONGEST, Parsed, parse};
@@ -26,8 +29,11 @@ pub(crate) async fn receive(
     let timer = worker.wheel.timer();
     timer.arm(TIMEOUT);
     let mut buffer = worker.buffers.take();
+    let mut seen = 0;
     let header = timer
-        .guard(stream.async_io(Interest::READABLE, || take(stream, &mut buffer[..LONGEST])))
+        .guard(stream.async_io(Interest::READABLE, || {
+            take(stream, &mut buffer[..LONGEST], &mut seen)
+        }))
         .await
         .ok_or(Fault::new(Side::Client, Reason::Timeout))?;
     let client = |reason| Fault::new(Side::Client, reason);
@@ -43,18 +49,30 @@ pub(crate) async fn receive(
 }
 
 /// The header, taken off once it is whole. Until then the bytes are only looked at; `WouldBlock` then waits for
-/// more to come.
-fn take(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<Header> {
-    let (seen, _) = recv(stream, &mut *buffer, RecvFlags::PEEK | RecvFlags::DONTWAIT)?;
-    if seen == 0 {
+/// more to come than what was `seen` before.
+fn take(stream: &TcpStream, buffer: &mut [u8], seen: &mut usize) -> io::Result<Header> {
+    let before = *seen;
+    (*seen, _) = recv(stream, &mut *buffer, RecvFlags::PEEK | RecvFlags::DONTWAIT)?;
+    if *seen == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    match parse(&buffer[..seen]) {
+    match parse(&buffer[..*seen]) {
         Err(invalid) => Err(io::Error::new(io::ErrorKind::InvalidData, invalid)),
+        // Nothing new came, so it is the end that the event loop tells of, and would tell of again and again.
+        Ok(Parsed::Partial) if *seen == before && has_ended(stream)? => {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
         Ok(Parsed::Partial) => Err(io::ErrorKind::WouldBlock.into()),
         Ok(Parsed::Complete(header, length)) => {
             recv(stream, &mut buffer[..length], RecvFlags::DONTWAIT)?;
             Ok(header)
         }
     }
+}
+
+/// Whether the peer has finished sending.
+fn has_ended(stream: &TcpStream) -> io::Result<bool> {
+    let mut polled = [PollFd::new(stream, PollFlags::RDHUP)];
+    rustix::event::poll(&mut polled, Some(&Timespec::default()))?;
+    Ok(!polled[0].revents().is_empty())
 }

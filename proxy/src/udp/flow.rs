@@ -158,7 +158,7 @@ impl Flow {
                 Ok(Err(error)) if is_refusal(&error) => {
                     return Poll::Ready(Err(self.refused()));
                 }
-                Ok(Err(_)) => {}
+                Ok(Err(_)) => return Poll::Ready(Err(Fault::new(Side::Backend, Reason::Closed))),
             }
             if let Some(responses) = spec.responses
                 && self.counts.answers.get() >= self.counts.questions.get() * u64::from(responses)

@@ -8,6 +8,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 
 use control::{
@@ -36,6 +37,19 @@ use crate::{
 
 /// Batches in a row before other tasks get their turn.
 const TURN: usize = 8;
+
+/// How long receiving rests after an error.
+const REST: Duration = Duration::from_millis(100);
+
+/// What came of receiving.
+enum Taken {
+    /// There is no more.
+    All,
+    /// There may be more.
+    Some,
+    /// It failed.
+    Failed,
+}
 
 /// The socket that clients speak to.
 pub(super) struct Clients {
@@ -80,29 +94,38 @@ pub(crate) async fn serve(worker: Rc<Worker>, door: Rc<Door>, socket: Arc<OwnedF
         match listener.door.fate() {
             Fate::Open => {}
             Fate::Closed => {
-                while listener.take_some(&readable) {}
+                while matches!(listener.take_some(&readable), Taken::Some) {}
                 return;
             }
             Fate::HandedOver => return,
         }
-        if listener.take_some(&readable) {
-            tokio::task::yield_now().await;
-            continue;
-        }
+        let taken = listener.take_some(&readable);
         tokio::select! {
             biased;
             () = changed => {}
-            _ = readable.readable() => {}
+            () = listener.pause(&readable, taken) => {}
         }
     }
 }
 
 impl Listener {
-    /// Takes what has come, a few batches at most; whether there may be more.
-    fn take_some(&self, socket: &AsyncFd<Arc<OwnedFd>>) -> bool {
+    async fn pause(&self, socket: &AsyncFd<Arc<OwnedFd>>, taken: Taken) {
+        match taken {
+            Taken::All => drop(socket.readable().await),
+            Taken::Some => tokio::task::yield_now().await,
+            Taken::Failed => {
+                let timer = self.worker.wheel.timer();
+                timer.arm(REST);
+                timer.expired().await;
+            }
+        }
+    }
+
+    /// Takes what has come, a few batches at most.
+    fn take_some(&self, socket: &AsyncFd<Arc<OwnedFd>>) -> Taken {
         let service = self.door.service();
         let ServiceKind::Udp(spec) = service.kind() else {
-            return false;
+            return Taken::All;
         };
         let spec = Rc::new(spec.clone());
         let batch = &mut *self.worker.datagrams.borrow_mut();
@@ -111,12 +134,15 @@ impl Listener {
                 socket.try_io(Interest::READABLE, |socket| batch.receive(socket.as_fd()));
             match received {
                 Ok(count) => self.take(batch, count, &service, &spec),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                // An error that an answer to some client met (ICMP): it says nothing of this socket.
-                Err(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Taken::All,
+                // Out of memory, say. Trying again at once would keep the worker from everything else.
+                Err(error) => {
+                    self.worker.note_exhausted(&service, &error);
+                    return Taken::Failed;
+                }
             }
         }
-        true
+        Taken::Some
     }
 
     /// Hands a batch to its flows, consecutive datagrams of one flow together.

@@ -164,7 +164,7 @@ async fn pause(worker: &Rc<Worker>, door: &Door, socket: &AsyncFd<Arc<OwnedFd>>,
 
 /// Resolves when there may be room again.
 async fn room(worker: &Worker, service: &Service) {
-    let (here, anywhere) = (worker.room.notified(), service.part.shared.room.notified());
+    let (here, anywhere) = (worker.room.notified(), service.part.shared.one_left());
     if !worker.is_full() && service.try_reserve() {
         return service.release();
     }

@@ -200,7 +200,7 @@ impl Pool {
         avoid: &[BackendId],
     ) -> Result<Lease, Denied> {
         let queue = self.spec().queue.clone();
-        let _waiting = Waiting::join(&self.shared, self.worker, queue.limit)?;
+        let waiting = Waiting::join(&self.shared, self.worker, queue.limit)?;
         let timer = worker.wheel.timer();
         timer.arm(queue.timeout);
         loop {
@@ -208,7 +208,12 @@ impl Pool {
             let turn = self.shared.queues[self.worker].0.turn.notified();
             std::sync::atomic::fence(SeqCst);
             match self.try_lease(key, avoid) {
-                Ok(lease) => return Ok(lease),
+                Ok(lease) => {
+                    drop(waiting);
+                    // Two places given back at once may both have woken this one.
+                    self.shared.wake_one(self.worker);
+                    return Ok(lease);
+                }
                 Err(NoBackend::Empty) => return Err(Denied::Empty),
                 Err(NoBackend::Tried) => return Err(Denied::Tried),
                 Err(NoBackend::Full) => {}

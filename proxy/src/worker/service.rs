@@ -117,8 +117,8 @@ impl Service {
 
     /// Gives the room for a connection back.
     pub(super) fn release(&self) {
-        if let Some(limit) = self.limit() {
-            self.part.shared.leave(limit);
+        if self.limit().is_some() {
+            self.part.shared.leave();
         }
     }
 }

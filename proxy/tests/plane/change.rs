@@ -9,7 +9,9 @@ use std::{
 use control::{plan::Duty, spec::ProxySpec};
 use proxy::plane::Stop;
 
-use crate::rig::{Kind, Rig, backend, connect, echo, key, member, pool_spec, talk, tcp, wait_for};
+use crate::rig::{
+    Kind, Rig, backend, connect, echo, key, member, pool_spec, refusing, talk, tcp, wait_for,
+};
 
 #[test]
 fn connections_outlive_changes_and_new_ones_follow_them() {
@@ -159,6 +161,67 @@ fn past_max_connections_clients_wait() {
         waits.read_exact(&mut byte).unwrap();
         assert_eq!(&byte, b"y");
     }
+}
+
+#[test]
+fn a_limit_that_was_lowered_lets_in_again_once_enough_have_left() {
+    let mut rig = Rig::new(2);
+    rig.pool(&[echo("")], |_| {})
+        .service(Kind::Tcp, |s| s.max_connections = Some(100))
+        .apply();
+    let mut inside: Vec<TcpStream> = (0..5).map(|_| rig.connect()).collect();
+    for stream in &mut inside {
+        talk(stream, "x", "x");
+    }
+    rig.service(Kind::Tcp, |s| s.max_connections = Some(2))
+        .apply();
+    let mut waits = rig.connect();
+    waits.write_all(b"y").unwrap();
+    inside.truncate(1);
+    let mut byte = [0];
+    waits.read_exact(&mut byte).unwrap();
+    assert_eq!(&byte, b"y");
+}
+
+#[test]
+fn a_listener_can_move_between_a_wildcard_and_an_address() {
+    let mut rig = Rig::new(2);
+    rig.pool(&[echo("")], |_| {});
+    let narrow = refusing();
+    let wide = std::net::SocketAddr::from(([0, 0, 0, 0], narrow.port()));
+    for at in [narrow, wide, narrow, wide] {
+        rig.service(Kind::Tcp, |s| s.listen[0].address = at).apply();
+        assert_eq!(rig.address(Kind::Tcp), at);
+        talk(&mut connect(narrow), "1", "1");
+    }
+}
+
+#[test]
+fn all_that_queue_get_their_turn() {
+    let address = echo("");
+    let mut limited = member(address);
+    limited.max_connections = Some(2);
+    let mut rig = Rig::new(2);
+    rig.members(pool_spec(&[address]), vec![limited])
+        .service(Kind::Tcp, |_| {})
+        .apply();
+    let clients: Vec<TcpStream> = (0..30).map(|_| rig.connect()).collect();
+    std::thread::scope(|scope| {
+        for mut client in clients {
+            scope.spawn(move || talk(&mut client, "x", "x"));
+        }
+    });
+    rig.until(|s| s.workers.connections_open == 0);
+    assert_eq!(
+        rig.plane
+            .stats()
+            .services
+            .values()
+            .next()
+            .unwrap()
+            .connections,
+        30
+    );
 }
 
 #[test]

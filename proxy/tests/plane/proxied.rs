@@ -6,7 +6,10 @@ use std::{
 };
 
 use control::spec::pool::ProxyProtocol;
-use proxy::proxy_protocol::{self, Header, Parsed};
+use proxy::{
+    proxy_protocol::{self, Header, Parsed},
+    stats::{Fault, Reason, Side},
+};
 
 use crate::rig::{Kind, Rig, backend, echo, talk};
 
@@ -88,6 +91,25 @@ fn a_trusted_peer_that_says_nothing_sensible_is_refused() {
     let mut stream = rig.connect();
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     assert!(!matches!(stream.read(&mut [0]), Ok(1..)));
+}
+
+#[test]
+fn a_header_that_ends_before_it_is_whole_ends_the_connection() {
+    let mut rig = Rig::new(1);
+    rig.pool(&[echo("")], |_| {})
+        .service(Kind::Tcp, |s| {
+            s.accept_proxy_protocol = vec!["127.0.0.0/8".parse().unwrap()]
+        })
+        .apply();
+    let mut stream = rig.connect();
+    stream.write_all(b"PROXY TCP4 192").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(!matches!(stream.read(&mut [0]), Ok(1..)));
+    rig.until(|s| s.workers.connections_open == 0);
+    let stats = rig.plane.stats();
+    let errors = stats.services.values().next().unwrap().errors;
+    let closed = Fault::new(Side::Client, Reason::Closed);
+    assert_eq!(errors[closed.index()], 1, "not the timeout's");
 }
 
 #[test]
