@@ -10,10 +10,11 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
 
+# LAB holds further arguments of `aplomb lab http`: make run LAB="--seconds 10"
 run: ## Build, and start three backends and a balancer on loopback (no root needed)
 	@scripts/setup.sh build
 	cargo build --locked --profile lab --package aplomb
-	target/lab/aplomb lab http
+	target/lab/aplomb lab http $(LAB)
 
 test: ## Install what tests need, and run all of them
 	@scripts/setup.sh test
