@@ -37,7 +37,7 @@ pub struct Options {
     /// The configuration file
     #[arg(short, long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Take over from the aplomb that runs with the same [admin] socket, if there is one
+    /// Take over from the aplomb that runs with the same admin socket, if there is one
     #[arg(long)]
     pub takeover: bool,
     /// Run as this user, who may still bind low ports

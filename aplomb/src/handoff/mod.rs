@@ -14,7 +14,7 @@
 //! ```
 //!
 //! They talk over a unix socket: one that the predecessor listens on ([`Door`]), or a pair of which a child is
-//! given an end. [`give`] and [`take`] are the two sides, `wire` what travels, `descriptors` how sockets do.
+//! given an end. [`give`](mod@give) and [`take`](mod@take) are the two sides, `wire` what travels, `descriptors` how sockets do.
 //! All of it blocks, on threads that have nothing else to do, and each wait is bounded.
 
 mod descriptors;
