@@ -5,7 +5,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     rc::Rc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use control::{engine::Failure, name::BackendKey, spec::format_duration};
@@ -18,6 +18,10 @@ use super::{
     tools::Tools,
 };
 use control::engine::ProbeFailure;
+
+/// How late a timeout may be noticed. Its timer is exact to a millisecond on an idle machine; this much is a thread
+/// that got no processor, or had a thousand other sockets to look at first.
+const SLUGGISH: Duration = Duration::from_millis(100);
 
 /// One attempt at a probe.
 pub(super) struct Attempt {
@@ -75,17 +79,29 @@ impl Attempt {
         limit: Duration,
         what: impl Future<Output = Result<T, ProbeFailure>>,
     ) -> Result<T, ProbeFailure> {
+        let began = Instant::now();
         match tokio::time::timeout(limit, what).await {
             Ok(done) => done,
-            Err(_) => Err(fail(
-                self.late.get(),
-                format!(
-                    "{}: nothing right within {}",
-                    self.doing.get(),
-                    format_duration(limit)
-                ),
-            )),
+            Err(_) => Err(self.late(limit, began.elapsed())),
         }
+    }
+
+    /// The failure of what took longer than `limit`. If even saying so took much longer, the answer may have been
+    /// there: this node is too busy to tell.
+    fn late(&self, limit: Duration, took: Duration) -> ProbeFailure {
+        if took > limit + SLUGGISH {
+            let late = (took - limit).as_millis();
+            let detail = format!("this node is too busy: {late} ms late in noticing a timeout");
+            return fail(Failure::Local, detail);
+        }
+        fail(
+            self.late.get(),
+            format!(
+                "{}: nothing right within {}",
+                self.doing.get(),
+                format_duration(limit)
+            ),
+        )
     }
 
     /// A TCP connection to the target. `talk`: something will be sent over it.
@@ -139,3 +155,23 @@ impl Attempt {
 
 /// Passed.
 pub(super) const PASSED: Verdict = Ok(());
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_node_too_busy_to_notice_blames_itself() {
+        let backend: BackendKey = "web/127.0.0.1:80".parse().unwrap();
+        let target = backend.address;
+        let attempt = Attempt::new(backend, target, None, Rc::new(Tools::new()));
+        attempt.now("connecting");
+        let limit = Duration::from_secs(1);
+        let late = attempt.late(limit, limit + Duration::from_millis(3));
+        assert_eq!(late.kind, Failure::Timeout);
+        assert_eq!(late.detail, "connecting: nothing right within 1s");
+        let too_late = attempt.late(limit, limit + Duration::from_millis(300));
+        assert_eq!(too_late.kind, Failure::Local);
+    }
+}

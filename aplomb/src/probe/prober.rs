@@ -26,7 +26,7 @@ use super::{
 
 /// How long a probe may wait for its turn. The engine takes one for failed that is not answered some time after
 /// its timeout; a node that probes more than it can must not take backends down.
-const TURN: Duration = Duration::from_millis(250);
+const TURN: Duration = Duration::from_secs(1);
 const _: () = assert!(TURN.as_millis() < PROBE_GRACE.as_millis());
 
 /// Makes probes on a thread of its own; dropped, it gives up those under way.

@@ -13,8 +13,9 @@ use crate::{
     time::Instant,
 };
 
-/// How much longer than its timeout a probe is waited for: what a prober needs to say that it timed out.
-pub const PROBE_GRACE: Duration = Duration::from_millis(500);
+/// How much longer than its timeout a probe is waited for. A prober that is too busy to make it, or to notice its
+/// timeout, must have said so by then, for this node's own trouble says nothing of a backend.
+pub const PROBE_GRACE: Duration = Duration::from_secs(2);
 
 /// No check is made more often than this, whatever its interval says.
 pub const MIN_INTERVAL: Duration = Duration::from_millis(10);

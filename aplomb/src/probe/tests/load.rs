@@ -46,7 +46,7 @@ fn a_probe_whose_turn_comes_too_late_says_nothing_of_the_backend() {
         send: None,
         expect: Some(control::spec::check::Expect::Contains(b"x".to_vec())),
     };
-    let spec = Arc::new(spec(probe, Duration::from_millis(400)));
+    let spec = Arc::new(spec(probe, Duration::from_millis(1200)));
     for id in 0..2 {
         prober.queue(Job::Check {
             backend: backend(target),
