@@ -9,7 +9,11 @@ use axum::{
     response::IntoResponse,
 };
 use control::spec::AdminSpec;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body as _, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -289,6 +293,10 @@ async fn answer(app: App, busy: Busy, request: Request<Incoming>) -> Response<Bo
     let open = routes::OPEN.contains(&request.uri().path());
     if !open && let Err(problem) = app.access.check(request.headers()) {
         return problem.into_response();
+    }
+    if request.body().size_hint().lower() > routes::MAX_BODY as u64 {
+        let detail = format!("a body has at most {} bytes", routes::MAX_BODY);
+        return Problem::new(413, "too-large", detail).into_response();
     }
     let _answering = app.answering.acquire().await;
     let _work = busy.begin();

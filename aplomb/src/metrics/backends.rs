@@ -161,7 +161,8 @@ fn requests(text: &mut Text, stats: &Stats) {
         "Requests by class of its response's status; none: it never came.",
     );
     each(stats, |pool, backend| {
-        for response in &backend.responses {
+        // With thousands of backends, series that say nothing yet would be most of the text.
+        for response in backend.responses.iter().filter(|r| r.count > 0) {
             let [pool, address] = labels(pool, backend);
             family.count(&[pool, address, ("class", &response.class)], response.count);
         }
@@ -188,7 +189,9 @@ fn requests(text: &mut Text, stats: &Stats) {
 fn durations(text: &mut Text, stats: &Stats) {
     let encode = |mut family: Family<'_>, of: fn(&BackendStats) -> &Histogram| {
         each(stats, |pool, backend| {
-            family.histogram(&labels(pool, backend), of(backend));
+            if of(backend).count() > 0 {
+                family.histogram(&labels(pool, backend), of(backend));
+            }
         });
     };
     encode(

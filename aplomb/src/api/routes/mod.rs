@@ -18,7 +18,7 @@ use super::{
 };
 
 /// The largest request body: a configuration of 10,000 backends is below 1 MiB.
-const MAX_BODY: usize = 8 << 20;
+pub(super) const MAX_BODY: usize = 8 << 20;
 
 /// What handlers work with.
 #[derive(Clone)]

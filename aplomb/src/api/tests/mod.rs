@@ -228,6 +228,17 @@ fn a_configuration_is_handed_over_whole_and_its_errors_come_back() {
 }
 
 #[test]
+fn a_body_that_says_it_is_too_long_is_not_waited_for() {
+    let site = site();
+    let mut stream = UnixStream::connect(&site.socket).unwrap();
+    let head = "POST /v1/apply HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+}
+
+#[test]
 fn an_upgrade_names_both_processes() {
     let site = site();
     let upgraded: Upgraded = block_on(site.client.post("/v1/upgrade", "")).unwrap();
