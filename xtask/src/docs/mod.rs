@@ -39,9 +39,10 @@ fn check(root: &Path) -> Result<usize> {
     ))
 }
 
-/// The Markdown pages in the project's root and anywhere below `docs`.
+/// The Markdown pages in the project's root, of the benchmarks, and anywhere below `docs`.
 fn pages(root: &Path) -> Vec<PathBuf> {
     let mut pages: Vec<PathBuf> = files_in(root);
+    pages.extend(files_in(&root.join("bench")));
     pages.extend(files_below(&root.join("docs")));
     pages.retain(|path| path.extension().is_some_and(|e| e == "md"));
     pages.sort();
