@@ -83,10 +83,11 @@ fn render(explanation: &Explanation) -> String {
         let mark = if route.matched { "=>" } else { "  " };
         text += &format!("{mark} route {}: {}\n", route.route, route.why);
     }
-    text += &format!("action: {}\n", explanation.action);
     let Some(pool) = &explanation.pool else {
-        return text;
+        let (action, why) = (&explanation.action, &explanation.why);
+        return text + &format!("action: {action}: {why}\n");
     };
+    text += &format!("action: {}\n", explanation.action);
     let balance = explanation.balance.as_deref().unwrap_or("");
     text += &format!("pool {pool}, balance {balance}:\n");
     let mut table = Table::new(&["", "BACKEND", ">SCORE", "WHY"]);

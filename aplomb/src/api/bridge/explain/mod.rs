@@ -7,7 +7,7 @@ use control::{
     balance::{self, Algorithm},
     name::Name,
     plan::{Duty, MemberPlan, Plan, PoolPlan},
-    route::{Path, RequestView, Router, connection_key, hash_key},
+    route::{Mismatch, Path, RequestView, Router, connection_key, hash_key},
     spec::{
         Balance, HashKey, HttpSpec, Listen, RouteSpec, Scheme, ServiceKind, ServiceSpec,
         http::{HostMatch, PathMatch, RouteAction, RouteMatch},
@@ -213,7 +213,9 @@ fn request(
             matched: tried.mismatch.is_none(),
             why: match tried.mismatch {
                 None => takes(&route.matches),
-                Some(mismatch) => format!("another {mismatch}: it takes {}", takes(&route.matches)),
+                Some(mismatch) => {
+                    format!("{}; it takes {}", differs(&mismatch), takes(&route.matches))
+                }
             },
         });
         taken = Some(route).filter(|_| explanation.routes.last().is_some_and(|r| r.matched));
@@ -252,6 +254,14 @@ fn route_name(route: &RouteSpec, place: usize) -> String {
     }
 }
 
+/// What a request does not meet, in words.
+fn differs(mismatch: &Mismatch) -> String {
+    match mismatch {
+        Mismatch::Host | Mismatch::Path | Mismatch::Method => format!("the {mismatch} differs"),
+        Mismatch::Header(_) | Mismatch::Query(_) => format!("{mismatch} is missing or differs"),
+    }
+}
+
 /// What a route takes, in words.
 fn takes(matches: &RouteMatch) -> String {
     let mut parts = Vec::new();
@@ -269,6 +279,9 @@ fn takes(matches: &RouteMatch) -> String {
     match &matches.path {
         None => {}
         Some(PathMatch::Exact(path)) => parts.push(format!("path {path}")),
+        Some(PathMatch::Prefix(path)) if path.ends_with('/') => {
+            parts.push(format!("path {path}"));
+        }
         Some(PathMatch::Prefix(path)) => parts.push(format!("path {path}*")),
         Some(PathMatch::Regex(path)) => parts.push(format!("path ~{path}")),
     }
@@ -280,10 +293,10 @@ fn takes(matches: &RouteMatch) -> String {
         names.join(", ")
     };
     if !matches.headers.is_empty() {
-        parts.push(format!("by header {}", names(&matches.headers)));
+        parts.push(format!("header {}", names(&matches.headers)));
     }
     if !matches.query.is_empty() {
-        parts.push(format!("by query parameter {}", names(&matches.query)));
+        parts.push(format!("query parameter {}", names(&matches.query)));
     }
     if parts.is_empty() {
         "everything".into()
