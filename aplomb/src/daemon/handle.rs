@@ -228,11 +228,20 @@ impl Handle {
             .unwrap_or(Err(Rejected::Stopping))
     }
 
-    /// Asks something about one backend.
+    /// Asks something about one backend. While a successor is being started this waits: said to this process then,
+    /// it would be forgotten with it.
     ///
     /// # Errors
-    /// The daemon has ended; a refusal is the inner result.
+    /// The daemon has ended, or another process has taken its place; a refusal is the inner result.
     pub async fn operate(&self, operation: Operation) -> Result<Answer, Gone> {
+        let mut waited = false;
+        while self.about.phase() == Phase::HandingOver {
+            waited = true;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        if waited && self.about.phase() == Phase::Draining {
+            return Err(Gone);
+        }
         ask(&self.engine, |reply| Ask::Operate { operation, reply }).await
     }
 

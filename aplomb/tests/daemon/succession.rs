@@ -145,6 +145,39 @@ fn a_successor_that_fails_changes_nothing() {
 }
 
 #[test]
+fn while_a_successor_starts_nothing_changes_that_it_would_not_know() {
+    let backend = echo();
+    let port = free_port();
+    let config = service("a", "tcp", port, backend);
+    let daemon = Daemon::start(&config);
+    let slow = daemon.file("slow.sh");
+    fs::write(&slow, "#!/bin/sh\nexec sleep 3\n").unwrap();
+    fs::set_permissions(&slow, fs::Permissions::from_mode(0o755)).unwrap();
+    thread::scope(|scope| {
+        let upgrade = scope.spawn(|| daemon.cli(&["upgrade", slow.to_str().unwrap()]));
+        wait_for("the hand-over to begin", || {
+            daemon.status().unwrap()["phase"] == "handing-over"
+        });
+        let reload = daemon.cli(&["reload"]);
+        assert_eq!(reload.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&reload.stderr).into_owned();
+        assert!(said.contains("a successor is being started"), "{said}");
+        assert_eq!(
+            daemon.cli(&["upgrade"]).status.code(),
+            Some(1),
+            "one at a time"
+        );
+        assert!(talks(&connect(port)), "it serves meanwhile");
+
+        let drained = daemon.cli(&["backend", "drain", &format!("a/{backend}")]);
+        assert!(drained.status.success(), "{drained:?}");
+        assert_eq!(daemon.status().unwrap()["phase"], "serving", "it waited");
+        assert_eq!(upgrade.join().unwrap().status.code(), Some(1));
+    });
+    assert!(daemon.cli(&["reload"]).status.success());
+}
+
+#[test]
 fn a_flow_of_datagrams_is_answered_across_a_hand_over() {
     let port = free_port();
     let daemon = Daemon::start(&service("a", "udp", port, udp_echo()));
