@@ -154,6 +154,19 @@ mod tests {
         size_of::<F>()
     }
 
+    /// What a request takes while it is served comes from the allocator's quick lists (glibc: up to 1032 bytes).
+    #[test]
+    fn a_request_in_being_is_not_large() {
+        fn ready<'a>(client: &'a mut Client<TcpStream>, turn: &'a mut Turn) -> impl Future + 'a {
+            serve_ready(client, turn)
+        }
+        const fn size<A, B, F>(_: fn(A, B) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size(ready);
+        assert!(size <= 1024, "{size}");
+    }
+
     /// Ten thousand idle clients may cost 2 KiB each; the event loop and the timer need their share of that.
     #[test]
     fn an_idle_connection_is_small() {

@@ -38,7 +38,8 @@ pub(crate) async fn deliver<S: Stream>(
     write_head(client, turn, route, framing, next);
     turn.note.status = turn.response.status;
     if turn.response.status == 101 {
-        return tunnel(client, turn, lease, upstream).await;
+        // Boxed, as all that is rare: what every request carries stays small.
+        return Box::pin(tunnel(client, turn, lease, upstream)).await;
     }
     turn.down.start(turn.response.framing, framing);
     stream(client, turn, lease, &mut upstream).await?;

@@ -42,7 +42,7 @@ pub(crate) async fn exchange<S: Stream>(client: &mut Client<S>, turn: &mut Turn)
     };
     let next = match result {
         Ok(next) => next,
-        Err(failure) => give_up(client, turn, failure).await,
+        Err(failure) => Box::pin(give_up(client, turn, failure)).await,
     };
     finish(client, turn);
     next

@@ -92,7 +92,7 @@ pub(crate) async fn forward<S: Stream>(
             Err(trouble) => {
                 lease.backend().counters().responses[5].one();
                 blame(client, turn, route, &lease, &trouble.failure);
-                elsewhere(client, turn, route, lease, &trouble).await?
+                Box::pin(elsewhere(client, turn, route, lease, &trouble)).await?
             }
         };
         turn.note.backend = Some(Rc::clone(lease.backend()));
@@ -206,7 +206,7 @@ async fn attempt<S: Stream>(
             Err(_) => {}
         }
     }
-    let mut upstream = upstream::connect(client, turn, lease).await?;
+    let mut upstream = Box::pin(upstream::connect(client, turn, lease)).await?;
     let announced = lease.pool().with_connect(|connect| connect.proxy_protocol);
     write_head(client, turn, route, announced);
     converse(client, turn, route, lease, &mut upstream).await?;

@@ -91,7 +91,8 @@ impl Known {
             _ => return Self::Other,
         };
         for (text, known) in candidates {
-            if name.eq_ignore_ascii_case(text.as_bytes()) {
+            // Most names that share a length differ in their first letter already.
+            if name[0] | 0x20 == text.as_bytes()[0] && name.eq_ignore_ascii_case(text.as_bytes()) {
                 return *known;
             }
         }
