@@ -31,11 +31,11 @@ pub(crate) async fn exchange<S: Stream>(client: &mut Client<S>, turn: &mut Turn)
     let site = std::rc::Rc::clone(&client.site);
     let result = match read_head(client, turn).await {
         Err(failure) => Err(failure),
-        Ok(false) => {
+        Ok(Begun::Not(next)) => {
             client.watch.entry.service.counters().requests_open.less();
-            return Next::Close;
+            return next;
         }
-        Ok(true) => match choose(client, turn, &site) {
+        Ok(Begun::Head) => match choose(client, turn, &site) {
             Err(failure) => Err(failure),
             Ok(route) => act(client, turn, route).await,
         },
@@ -48,8 +48,16 @@ pub(crate) async fn exchange<S: Stream>(client: &mut Client<S>, turn: &mut Turn)
     next
 }
 
-/// Reads a head; false if the client closed instead of sending one.
-async fn read_head<S: Stream>(client: &mut Client<S>, turn: &mut Turn) -> Result<bool, Failure> {
+/// What reading a head came to.
+enum Begun {
+    /// A head is here.
+    Head,
+    /// No request has begun: nothing has arrived after all, or the client has closed.
+    Not(Next),
+}
+
+/// Reads a head.
+async fn read_head<S: Stream>(client: &mut Client<S>, turn: &mut Turn) -> Result<Begun, Failure> {
     let Client {
         stream,
         watch,
@@ -65,18 +73,18 @@ async fn read_head<S: Stream>(client: &mut Client<S>, turn: &mut Turn) -> Result
                 turn.up.buf.keep_head(turn.request.len);
                 turn.note.has_head = true;
                 turn.note.bytes_in = turn.request.len as u64;
-                return Poll::Ready(Ok(true));
+                return Poll::Ready(Ok(Begun::Head));
             }
+            let nothing = turn.up.buf.data().is_empty();
             match turn.up.buf.poll_fill(cx, stream) {
-                Poll::Ready(Ok(0)) if turn.up.buf.data().is_empty() => {
-                    return Poll::Ready(Ok(false));
+                Poll::Ready(Ok(0) | Err(_)) if nothing => {
+                    return Poll::Ready(Ok(Begun::Not(Next::Close)));
                 }
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(Failure::CLIENT_TRUNCATED)),
                 Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(_)) if turn.up.buf.data().is_empty() => {
-                    return Poll::Ready(Ok(false));
-                }
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::CLIENT_GONE)),
+                // Waiting goes without buffers.
+                Poll::Pending if nothing => return Poll::Ready(Ok(Begun::Not(Next::Keep))),
                 Poll::Pending => {
                     if !std::mem::replace(&mut waiting, true) {
                         watch.begin(site.rules.timeouts.header);

@@ -18,6 +18,7 @@ mod deliver;
 mod exchange;
 mod failure;
 mod forward;
+mod fresh;
 pub mod h1;
 mod io;
 mod lane;
@@ -32,7 +33,9 @@ mod turn;
 mod upstream;
 mod watch;
 
-use tokio::{net::TcpStream, task::spawn_local};
+use std::os::fd::OwnedFd;
+
+use tokio::task::spawn_local;
 
 pub(crate) use self::{
     rules::Rules,
@@ -42,8 +45,11 @@ pub(crate) use self::{
 };
 use crate::worker::{Ends, Entry};
 
-/// Serves a client's connection in a task of its own.
-pub(crate) fn start(entry: Entry, stream: TcpStream, ends: Ends) {
-    let local = ends.local(&stream);
+/// Serves a client's connection, just accepted, in a task of its own.
+pub(crate) fn start(entry: Entry, socket: OwnedFd, ends: Ends) {
+    let local = ends
+        .local
+        .or_else(|| crate::net::local_address(&socket).ok());
+    let stream = fresh::Tcp::new(socket);
     drop(spawn_local(client::serve(entry, stream, ends, local)));
 }

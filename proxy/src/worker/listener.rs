@@ -249,16 +249,15 @@ fn start(
     peer: SocketAddr,
 ) {
     let entry = Entry::new(worker, service);
-    let stream = match crate::net::stream(stream) {
-        Ok(stream) => stream,
-        Err(error) => return worker.note_exhausted(service, &error),
-    };
     let ends = Ends {
         client: peer,
         local: door.local(),
     };
     if trusts(service.spec(), peer) {
-        spawn_local(introduce(entry, stream, ends));
+        match crate::net::stream(stream) {
+            Ok(stream) => drop(spawn_local(introduce(entry, stream, ends))),
+            Err(error) => worker.note_exhausted(service, &error),
+        }
     } else {
         begin(entry, stream, ends);
     }
@@ -279,14 +278,20 @@ async fn introduce(entry: Entry, stream: TcpStream, mut ends: Ends) {
         Ok(None) => {}
         Err(fault) => return entry.service.count(fault),
     }
-    begin(entry, stream, ends);
+    match stream.into_std() {
+        Ok(stream) => begin(entry, stream.into(), ends),
+        Err(error) => entry.worker.note_exhausted(&entry.service, &error),
+    }
 }
 
 /// Hands a connection to its protocol. TLS is to come between the two.
-fn begin(entry: Entry, stream: TcpStream, ends: Ends) {
+fn begin(entry: Entry, socket: OwnedFd, ends: Ends) {
     match entry.service.kind() {
-        ServiceKind::Tcp(_) => drop(spawn_local(tcp::serve(entry, stream, ends))),
-        ServiceKind::Http(_) => http::start(entry, stream, ends),
+        ServiceKind::Tcp(_) => match crate::net::stream(socket) {
+            Ok(stream) => drop(spawn_local(tcp::serve(entry, stream, ends))),
+            Err(error) => entry.worker.note_exhausted(&entry.service, &error),
+        },
+        ServiceKind::Http(_) => http::start(entry, socket, ends),
         // These have no listeners of connections.
         ServiceKind::Udp(_) | ServiceKind::Kernel { .. } => {}
     }

@@ -210,8 +210,10 @@ impl Pool {
             match self.try_lease(key, avoid) {
                 Ok(lease) => {
                     drop(waiting);
-                    // Two places given back at once may both have woken this one.
-                    self.shared.wake_one(self.worker);
+                    // Two places given back at once may both have woken this one. If there is another, giving it
+                    // back wakes the next; if not, the next is left alone, for woken in vain it would go to the
+                    // end of the queue.
+                    drop(self.try_lease(None, &[]));
                     return Ok(lease);
                 }
                 Err(NoBackend::Empty) => return Err(Denied::Empty),

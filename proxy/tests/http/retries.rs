@@ -151,7 +151,8 @@ fn the_last_answer_stands_when_all_were_tried() {
 
 #[test]
 fn retries_keep_to_their_budget() {
-    let rig = site(&[rig::refusing(), rig::refusing()], |http, _| {
+    let closing = || scripted(|peer| drop(peer.request()));
+    let rig = site(&[closing(), closing()], |http, _| {
         http.retry.attempts = 1;
         http.retry.budget = Share::percent(10);
     });
