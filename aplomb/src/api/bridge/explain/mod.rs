@@ -1,19 +1,24 @@
 //! Where a request or connection would go now, and why.
 
+mod service;
+#[cfg(test)]
+mod tests;
+mod words;
+
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::http::Uri;
 use control::{
-    balance::{self, Algorithm},
+    balance,
     name::Name,
-    plan::{Duty, MemberPlan, Plan, PoolPlan},
-    route::{Mismatch, Path, RequestView, Router, connection_key, hash_key},
-    spec::{
-        Balance, HashKey, HttpSpec, Listen, RouteSpec, Scheme, ServiceKind, ServiceSpec,
-        http::{HostMatch, PathMatch, RouteAction, RouteMatch},
-    },
+    plan::{Duty, MemberPlan, PoolPlan},
+    route::{Path, RequestView, Router, connection_key, hash_key},
+    spec::{Balance, HashKey, HttpSpec, RouteSpec, ServiceKind, http::RouteAction},
 };
 
+use self::{
+    service::{Target, service, target},
+    words::{differs, meaning, takes},
+};
 use super::{
     super::model::{Candidate, Explanation, Problem, Question, RouteTried},
     status,
@@ -23,15 +28,6 @@ use crate::daemon::handle;
 /// What a pool would do with a request of this key; none: there is no such pool.
 pub(super) type Ask<'a> =
     &'a dyn Fn(&Name, Option<u64>) -> Option<(Arc<PoolPlan>, balance::Explanation)>;
-
-/// The URL of a question, taken apart.
-struct Target {
-    scheme: Option<Scheme>,
-    host: String,
-    port: Option<u16>,
-    path: String,
-    query: Option<String>,
-}
 
 /// Answers a question about the node whose facts are `known`.
 ///
@@ -75,101 +71,6 @@ pub(super) fn explain(
         }
     }
     Ok(explanation)
-}
-
-fn target(url: &str) -> Result<Target, Problem> {
-    let uri: Uri = url
-        .parse()
-        .map_err(|error| Problem::bad_request(format!("the URL {url:?}: {error}")))?;
-    let scheme = match uri.scheme_str() {
-        None => None,
-        Some("http") => Some(Scheme::Http),
-        Some("https") => Some(Scheme::Https),
-        Some(other) => {
-            return Err(Problem::bad_request(format!(
-                "{other}: is neither http: nor https:; for TCP and UDP name the service"
-            )));
-        }
-    };
-    let default = match scheme {
-        Some(Scheme::Https) => Some(443),
-        Some(_) => Some(80),
-        None => None,
-    };
-    Ok(Target {
-        scheme,
-        host: uri.host().unwrap_or_default().to_owned(),
-        port: uri.port_u16().or(default),
-        path: uri.path().to_owned(),
-        query: uri.query().map(str::to_owned),
-    })
-}
-
-/// The service that is asked about, and why it is that one.
-fn service<'a>(
-    question: &Question,
-    target: Option<&Target>,
-    plan: &'a Plan,
-) -> Result<(&'a ServiceSpec, String), Problem> {
-    let all = || plan.services.values().map(|service| &*service.spec);
-    let names = |services: &[&ServiceSpec]| {
-        let names: Vec<&str> = services.iter().map(|s| s.name.as_str()).collect();
-        names.join(", ")
-    };
-    if let Some(name) = &question.service {
-        let found = all().find(|service| service.name.as_str() == name);
-        let missing = || {
-            let there: Vec<&ServiceSpec> = all().collect();
-            let detail = format!("there is no service {name:?}; there are: {}", names(&there));
-            Problem::not_found("no-such-service", detail)
-        };
-        return Ok((found.ok_or_else(missing)?, "named in the question".into()));
-    }
-    let Some(target) = target else {
-        return Err(Problem::bad_request("name a service, or give a URL"));
-    };
-    let http: Vec<&ServiceSpec> = all()
-        .filter(|service| matches!(service.kind, ServiceKind::Http(_)))
-        .collect();
-    let Some(port) = target.port else {
-        return match http[..] {
-            [only] => Ok((only, "it is the only HTTP service".into())),
-            _ => Err(Problem::bad_request(format!(
-                "name one of the HTTP services ({}), or give the whole URL",
-                names(&http)
-            ))),
-        };
-    };
-    let listens = |service: &ServiceSpec| {
-        let mut fitting = service.listen.iter().filter(|l| fits(l, target, port));
-        fitting.next().copied()
-    };
-    let mut fitting = http.iter().filter_map(|s| Some((*s, listens(s)?)));
-    // One that listens on the very address goes before one that listens on all.
-    let best = fitting
-        .clone()
-        .find(|(_, listen)| !listen.address.ip().is_unspecified())
-        .or_else(|| fitting.next());
-    best.map(|(service, listen)| (service, format!("it listens on {listen}")))
-        .ok_or_else(|| {
-            let detail = format!(
-                "no HTTP service listens on port {port} of that address; name one of: {}",
-                names(&http)
-            );
-            Problem::not_found("no-such-service", detail)
-        })
-}
-
-/// Whether what is sent to `target` could come in at this listener. A name could lead to any address.
-fn fits(listen: &Listen, target: &Target, port: u16) -> bool {
-    let host = target.host.trim_start_matches('[').trim_end_matches(']');
-    let ip = listen.address.ip();
-    listen.address.port() == port
-        && target.scheme.is_none_or(|scheme| scheme == listen.scheme)
-        && (ip.is_unspecified()
-            || host
-                .parse()
-                .map_or(true, |asked: std::net::IpAddr| asked == ip))
 }
 
 fn request(
@@ -251,57 +152,6 @@ fn route_name(route: &RouteSpec, place: usize) -> String {
     match &route.name {
         Some(name) => name.to_string(),
         None => (place + 1).to_string(),
-    }
-}
-
-/// What a request does not meet, in words.
-fn differs(mismatch: &Mismatch) -> String {
-    match mismatch {
-        Mismatch::Host | Mismatch::Path | Mismatch::Method => format!("the {mismatch} differs"),
-        Mismatch::Header(_) | Mismatch::Query(_) => format!("{mismatch} is missing or differs"),
-    }
-}
-
-/// What a route takes, in words.
-fn takes(matches: &RouteMatch) -> String {
-    let mut parts = Vec::new();
-    let hosts: Vec<String> = matches
-        .hosts
-        .iter()
-        .map(|host| match host {
-            HostMatch::Exact(name) => name.clone(),
-            HostMatch::Below(name) => format!("*.{name}"),
-        })
-        .collect();
-    if !hosts.is_empty() {
-        parts.push(format!("host {}", hosts.join(" or ")));
-    }
-    match &matches.path {
-        None => {}
-        Some(PathMatch::Exact(path)) => parts.push(format!("path {path}")),
-        Some(PathMatch::Prefix(path)) if path.ends_with('/') => {
-            parts.push(format!("path {path}"));
-        }
-        Some(PathMatch::Prefix(path)) => parts.push(format!("path {path}*")),
-        Some(PathMatch::Regex(path)) => parts.push(format!("path ~{path}")),
-    }
-    if !matches.methods.is_empty() {
-        parts.push(matches.methods.join(" or "));
-    }
-    let names = |pairs: &[(String, _)]| {
-        let names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
-        names.join(", ")
-    };
-    if !matches.headers.is_empty() {
-        parts.push(format!("header {}", names(&matches.headers)));
-    }
-    if !matches.query.is_empty() {
-        parts.push(format!("query parameter {}", names(&matches.query)));
-    }
-    if parts.is_empty() {
-        "everything".into()
-    } else {
-        parts.join(", ")
     }
 }
 
@@ -398,24 +248,3 @@ fn left_out(member: &MemberPlan, known: &handle::Status) -> String {
         None => "it has just gone".into(),
     }
 }
-
-/// What an algorithm goes by.
-fn meaning(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::RoundRobin | Algorithm::WeightedRoundRobin => {
-            "each in turn; where a worker stands in its turns differs, this is the first turn"
-        }
-        Algorithm::LeastConnections => "the fewest in flight",
-        Algorithm::WeightedLeastConnections => "the fewest in flight for its weight",
-        Algorithm::ShortestExpectedDelay => "the least (in flight + 1) / weight",
-        Algorithm::NeverQueue => "idle, or else the least (in flight + 1) / weight",
-        Algorithm::Random => "drawn at random by weight; another draw may differ",
-        Algorithm::LeastOfTwo => "the less loaded of two drawn at random; another draw may differ",
-        Algorithm::First => "the first that is not full",
-        Algorithm::Hash | Algorithm::Maglev => "by the hash of its key: the same each time",
-        Algorithm::LeastTime => "the least expected time",
-    }
-}
-
-#[cfg(test)]
-mod tests;

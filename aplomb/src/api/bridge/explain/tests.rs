@@ -4,7 +4,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use control::{
-    balance::{BackendId, Balancer, Load, Member, Members, Pick},
+    balance::{Algorithm, BackendId, Balancer, Load, Member, Members, Pick},
     config::{NoSources, parse},
     engine::{Engine, Event, Operation},
     time::Instant,
