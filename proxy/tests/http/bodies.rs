@@ -135,7 +135,7 @@ fn the_backend_refuses_without_waiting_for_the_body() {
         peer.head().unwrap();
         peer.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
         // It keeps its connection, but never takes the body.
-        let _ = peer.to_end();
+        let _ = peer.rest();
     });
     let rig = plain(&[address]);
     let mut client = Peer::to(&rig);

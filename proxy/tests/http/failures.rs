@@ -71,7 +71,7 @@ fn requests_that_are_none() {
         ("GET / HTTP/2.0\r\nHost: a.example\r\n\r\n".into(), 505, Malformed),
         ("GET / HTTP/1.1\r\nHost: b.example\r\n\r\n".into(), 404, NoRoute),
     ];
-    let silent = scripted(|peer| drop(peer.to_end()));
+    let silent = scripted(|peer| drop(peer.rest()));
     for (request, status, reason) in cases {
         let edit = |http: &mut HttpSpec| {
             http.limits.body = Some(control::spec::Bytes(100));
@@ -84,7 +84,7 @@ fn requests_that_are_none() {
 
 #[test]
 fn a_chunked_body_that_is_too_large() {
-    let silent = scripted(|peer| drop(peer.to_end()));
+    let silent = scripted(|peer| drop(peer.rest()));
     let chunk = format!("40\r\n{}\r\n", "x".repeat(64));
     let request = format!(
         "POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}{chunk}0\r\n\r\n"
@@ -100,7 +100,7 @@ fn a_chunked_body_that_is_too_large() {
 
 #[test]
 fn a_request_that_does_not_come() {
-    let silent = scripted(|peer| drop(peer.to_end()));
+    let silent = scripted(|peer| drop(peer.rest()));
     let soon = |http: &mut HttpSpec| {
         http.timeouts.header = Duration::from_millis(100);
         http.timeouts.body = Duration::from_millis(100);
@@ -121,12 +121,12 @@ fn a_request_that_does_not_come() {
 #[test]
 fn backends_that_fail() {
     let closing = scripted(|peer| drop(peer.head()));
-    let silent = scripted(|peer| drop(peer.to_end()));
+    let silent = scripted(|peer| drop(peer.rest()));
     let says = |text: &'static str| {
         scripted(move |peer| {
             peer.head().unwrap();
             peer.send(text);
-            let _ = peer.to_end();
+            let _ = peer.rest();
         })
     };
     let soon = |http: &mut HttpSpec| http.timeouts.response = Duration::from_millis(100);
@@ -177,7 +177,7 @@ fn a_response_that_breaks_off_is_not_ended_in_order() {
         let mut client = Peer::to(&rig);
         client.send(GET);
         assert_eq!(client.head().unwrap().status(), 200);
-        let rest = client.to_end();
+        let rest = client.rest();
         assert!(rest.starts_with(b"5\r\nhello") && !rest.ends_with(b"0\r\n\r\n"));
         counted(&rig, Side::Backend, Reason::Closed);
     }
@@ -188,7 +188,7 @@ fn a_response_that_stops_is_cut() {
     let address = scripted(|peer| {
         peer.head().unwrap();
         peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello");
-        let _ = peer.to_end();
+        let _ = peer.rest();
     });
     let rig = site(&[address], |http, _| {
         http.timeouts.response_body = Duration::from_millis(100)
@@ -196,7 +196,7 @@ fn a_response_that_stops_is_cut() {
     let mut client = Peer::to(&rig);
     client.send(GET);
     assert_eq!(client.head().unwrap().status(), 200);
-    assert_eq!(client.to_end(), b"hello");
+    assert_eq!(client.rest(), b"hello");
     counted(&rig, Side::Backend, Reason::Timeout);
 }
 

@@ -80,7 +80,7 @@ fn a_line_for_each_request_with_its_times_and_faults() {
     );
     assert_eq!(
         (
-            &lines[1]["bytes_in"].as_u64().unwrap() > &2,
+            lines[1]["bytes_in"].as_u64().unwrap() > 2,
             &lines[1]["backend"]
         ),
         (true, &closing.to_string().into())

@@ -41,7 +41,7 @@ pub fn http(service: &mut ServiceSpec) -> &mut HttpSpec {
 /// One end of a connection, with what was received and not looked at yet.
 pub struct Peer {
     pub stream: TcpStream,
-    rest: Vec<u8>,
+    unread: Vec<u8>,
 }
 
 /// A request or response, taken off a connection.
@@ -75,7 +75,7 @@ impl Peer {
     pub fn new(stream: TcpStream) -> Self {
         Self {
             stream,
-            rest: Vec::new(),
+            unread: Vec::new(),
         }
     }
 
@@ -134,20 +134,20 @@ impl Peer {
         } else if let Some(n) = message.header("content-length") {
             message.body = self.exactly(n.parse().unwrap())?;
         } else if is_response && !matches!(message.status(), 100..=199 | 204 | 304) {
-            message.body = self.to_end();
+            message.body = self.rest();
         }
         Some(message)
     }
 
-    pub fn to_end(&mut self) -> Vec<u8> {
-        let mut all = std::mem::take(&mut self.rest);
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut all = std::mem::take(&mut self.unread);
         let _ = self.stream.read_to_end(&mut all).unwrap();
         all
     }
 
     /// Whether the other side ends the connection, without sending anything more.
     pub fn ends(&mut self) -> bool {
-        self.rest.is_empty() && matches!(self.stream.read(&mut [0; 1]), Ok(0))
+        self.unread.is_empty() && matches!(self.stream.read(&mut [0; 1]), Ok(0))
     }
 
     /// Whether nothing more comes for a while.
@@ -168,16 +168,16 @@ impl Peer {
     }
 
     pub fn exactly(&mut self, n: usize) -> Option<Vec<u8>> {
-        while self.rest.len() < n {
+        while self.unread.len() < n {
             self.more()?;
         }
-        Some(self.rest.drain(..n).collect())
+        Some(self.unread.drain(..n).collect())
     }
 
     fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
         loop {
-            if let Some(at) = self.rest.windows(end.len()).position(|w| w == end) {
-                return Some(self.rest.drain(..at + end.len()).collect());
+            if let Some(at) = self.unread.windows(end.len()).position(|w| w == end) {
+                return Some(self.unread.drain(..at + end.len()).collect());
             }
             self.more()?;
         }
@@ -186,7 +186,7 @@ impl Peer {
     fn more(&mut self) -> Option<()> {
         let mut buffer = [0; 16384];
         let n = self.stream.read(&mut buffer).ok()?;
-        self.rest.extend(&buffer[..n]);
+        self.unread.extend(&buffer[..n]);
         (n > 0).then_some(())
     }
 }

@@ -122,7 +122,7 @@ fn a_body_that_is_too_large_to_keep_is_not_sent_again() {
 #[test]
 fn statuses_and_silence_are_retried_where_asked() {
     let (busy, asked) = backend(|_| b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n".to_vec());
-    let silent = scripted(|peer| drop(peer.to_end()));
+    let silent = scripted(|peer| drop(peer.rest()));
     let rig = site(&[busy, silent, saying("hello")], |http, _| {
         http.retry.on = vec![RetryOn::Status(503), RetryOn::Timeout];
         http.timeouts.response = Duration::from_millis(100);

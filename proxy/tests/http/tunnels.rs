@@ -36,7 +36,7 @@ fn bytes_go_both_ways_and_one_side_may_end_first() {
     client.send("late");
     assert_eq!(client.exactly(10).unwrap(), b"early late");
     client.finish();
-    assert_eq!(client.to_end(), b"bye");
+    assert_eq!(client.rest(), b"bye");
     rig.until(|stats| stats.workers.connections_open == 0);
 }
 
@@ -69,6 +69,6 @@ fn an_idle_tunnel_is_closed() {
     let mut client = Peer::to(&rig);
     client.send(UPGRADE);
     assert_eq!(client.head().unwrap().status(), 101);
-    let _ = client.to_end();
+    let _ = client.rest();
     rig.until(|stats| stats.workers.connections_open == 0);
 }

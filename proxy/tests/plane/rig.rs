@@ -156,6 +156,10 @@ impl Rig {
 }
 
 /// The services that tests have.
+#[allow(
+    dead_code,
+    reason = "not every test program that has this file has them all"
+)]
 #[derive(Clone, Copy)]
 pub enum Kind {
     Tcp,

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::fields::{ConnectionOptions, Field, Span, Version, collect};
+use super::fields::{ConnectionOptions, Field, Span, Version, collect, tokens};
 use super::framing::{self, Framing};
 use super::limits::{LINE_EXTRA, Limits, MAX_FIELDS, MAX_METHOD};
 use super::reject::{Reason, Reject};
@@ -193,9 +193,12 @@ fn fill(buf: &[u8], found: Found, limits: &Limits, head: &mut RequestHead) -> Re
     head.framing = framing::of_request(buf, &facts, head.version)?;
     head.connection = facts.connection;
     head.te_trailers = facts.te_trailers;
-    head.upgrade = facts
-        .upgrade
-        .filter(|_| head.connection.upgrade && head.version == Version::Http11);
+    head.upgrade = facts.upgrade.filter(|protocols| {
+        head.connection.upgrade
+            && head.version == Version::Http11
+            && head.framing == Framing::None
+            && !leads_around_us(protocols.of(buf))
+    });
     head.expect_continue = read_expectation(buf, facts.expect, head.version)?;
     if head.version == Version::Http10 {
         // Ignored here, and not for a backend either, which is spoken to in HTTP/1.1 and would answer 100 or 417.
@@ -287,6 +290,21 @@ fn read_host(
     head.authority = authority;
     head.host = Span::new(authority.start as usize, len);
     Ok(())
+}
+
+/// Whether one of the protocols would carry further requests past routes and rules: HTTP/2 in clear text, HTTP in
+/// TLS. Such an offer is left out, which a server may always take for none (RFC 9110 §7.8).
+fn leads_around_us(protocols: &[u8]) -> bool {
+    let begins = |token: &[u8], name: &[u8]| {
+        token
+            .get(..name.len())
+            .is_some_and(|t| t.eq_ignore_ascii_case(name))
+    };
+    tokens(protocols).any(|t| {
+        [&b"h2"[..], b"http/", b"tls/"]
+            .iter()
+            .any(|name| begins(t, name))
+    })
 }
 
 /// RFC 9110 §10.1.1: HTTP/1.0 expectations are ignored; there is only one other.

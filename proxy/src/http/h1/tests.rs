@@ -60,6 +60,23 @@ fn tunnels_keep_their_upgrade() {
 }
 
 #[test]
+fn upgrades_that_would_lead_around_us_are_left_out() {
+    let edit = RequestEdit {
+        upgrade: true,
+        ..RequestEdit::default()
+    };
+    for protocol in ["h2c", "websocket, H2C", "HTTP/2.0", "TLS/1.2"] {
+        let sent = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
+        );
+        let want = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(rewritten(sent.as_bytes(), edit), want, "{protocol}");
+    }
+    let body = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\nContent-Length: 1\r\n\r\n";
+    assert!(!rewritten(body, edit).contains("upgrade"));
+}
+
+#[test]
 fn target_and_host_are_replaced() {
     let sent = b"POST /a?b HTTP/1.1\r\nX: y\r\nHost: a\r\nContent-Length: 007\r\n\r\n";
     let edit = RequestEdit {
