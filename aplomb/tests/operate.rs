@@ -288,6 +288,52 @@ fn an_upgrade_names_who_serves_now() {
 }
 
 #[test]
+fn an_upgrade_takes_tcp_listeners_of_operators_along() {
+    let (front, a) = (free_address(), Backend::start("a"));
+    let (admin, metrics) = (free_address(), free_address());
+    let more = format!("metrics = \"{metrics}\"");
+    let site = Site::start_with(&more, &config(front, "rr", &[a.address]));
+    std::fs::write(site.dir.path().join("token"), "s3cret-s3cret-s3cret\n").unwrap();
+    let text = std::fs::read_to_string(site.config()).unwrap();
+    let tcp = format!("listen = \"{admin}\"\ntoken = {{ file = \"token\" }}");
+    let moved = text.replace(&format!("listen = \"{}\"", site.admin), &tcp);
+    std::fs::write(site.config(), moved).unwrap();
+    let _ = site.ok(&["reload"]);
+
+    let there = format!("http://{admin}");
+    let token = site.dir.path().join("token").display().to_string();
+    let ask = |command: &[&str]| {
+        let output = aplomb(&[&["--admin", &there, "--token-file", &token], command].concat());
+        assert_eq!(
+            code(&output),
+            0,
+            "{command:?}: {}\n{}",
+            said(&output),
+            site.log()
+        );
+        output
+    };
+    let pid = || {
+        let status: serde_json::Value =
+            serde_json::from_slice(&ask(&["status", "--json"]).stdout).unwrap();
+        status["pid"].as_u64().unwrap()
+    };
+    wait_for("the new place", || {
+        get(admin, "/readyz").starts_with("HTTP/1.1 200")
+    });
+    for _ in 0..3 {
+        let before = pid();
+        let _ = ask(&["upgrade"]);
+        // Each time it is the successor alone that answers.
+        let after = pid();
+        assert_ne!(before, after);
+        assert!((0..20).all(|_| pid() == after));
+        assert!(get(metrics, "/metrics").starts_with("HTTP/1.1 200"));
+    }
+    let _ = ask(&["stop", "--now"]);
+}
+
+#[test]
 fn a_stop_ends_it_and_leaves_no_socket() {
     let (front, a) = (free_address(), Backend::start("a"));
     let mut site = Site::start(&config(front, "rr", &[a.address]));
