@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::SystemTime,
 };
 
@@ -17,6 +17,8 @@ pub(super) struct About {
     pub(super) began: std::time::Instant,
     /// The file it was started with.
     pub(super) config: PathBuf,
+    /// Samples of traffic that found the engine's queue full.
+    pub(super) dropped: AtomicU64,
     changing: Mutex<Changing>,
 }
 
@@ -35,6 +37,7 @@ impl About {
             started: SystemTime::now(),
             began: std::time::Instant::now(),
             config,
+            dropped: AtomicU64::new(0),
             changing: Mutex::new(Changing {
                 phase: Phase::Starting,
                 reloads: Reloads::default(),

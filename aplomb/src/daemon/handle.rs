@@ -8,7 +8,7 @@
 use std::{
     fmt,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, SystemTime},
 };
 
@@ -128,6 +128,8 @@ pub struct Status {
     pub backends: Vec<BackendStatus>,
     /// What came of configurations that were applied.
     pub reloads: Reloads,
+    /// Samples of traffic that were dropped because the engine could not keep up.
+    pub samples_dropped: u64,
 }
 
 /// What the daemon is about.
@@ -201,6 +203,7 @@ impl Handle {
             plan: known.plan,
             backends: known.backends,
             reloads: now.reloads,
+            samples_dropped: self.about.dropped.load(Relaxed),
         })
     }
 

@@ -1,15 +1,14 @@
 //! What the planes tell of backends, on its way to the engine.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use control::{
     engine::{Event, PassiveSample},
     name::BackendKey,
 };
 use tokio::sync::mpsc;
+
+use super::about::About;
 
 /// Takes reports on workers, without ever waiting.
 #[derive(Debug)]
@@ -18,19 +17,19 @@ pub(super) struct Reports {
     events: mpsc::Sender<Event>,
     /// Unbounded, since one that were dropped would never come again; there is one for each backend that drains.
     drained: mpsc::UnboundedSender<BackendKey>,
-    dropped: Arc<AtomicU64>,
+    about: Arc<About>,
 }
 
 impl Reports {
     pub(super) fn new(
         events: mpsc::Sender<Event>,
         drained: mpsc::UnboundedSender<BackendKey>,
-        dropped: Arc<AtomicU64>,
+        about: Arc<About>,
     ) -> Self {
         Self {
             events,
             drained,
-            dropped,
+            about,
         }
     }
 }
@@ -38,7 +37,7 @@ impl Reports {
 impl proxy::plane::Reports for Reports {
     fn traffic(&self, sample: PassiveSample) {
         if self.events.try_send(Event::Traffic(sample)).is_err() {
-            let _ = self.dropped.fetch_add(1, Relaxed);
+            let _ = self.about.dropped.fetch_add(1, Relaxed);
         }
     }
 

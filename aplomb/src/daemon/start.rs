@@ -2,12 +2,7 @@
 //!
 //! Until it serves, nothing that runs is touched: a predecessor goes on if any of this fails.
 
-use std::{
-    fmt,
-    os::unix::net::UnixStream,
-    path::PathBuf,
-    sync::{Arc, atomic::AtomicU64},
-};
+use std::{fmt, os::unix::net::UnixStream, path::PathBuf, sync::Arc};
 
 use control::{engine::Engine, spec::Spec};
 use proxy::plane::{self, Plane};
@@ -172,12 +167,11 @@ async fn serve(
     let (events, arriving) = mpsc::channel(EVENTS);
     let (drained, finished) = mpsc::unbounded_channel();
     let goods = std::mem::take(&mut before.goods);
-    let dropped = Arc::new(AtomicU64::new(0));
     let plane = Plane::start(plane::Options {
         workers: spec.proxy.workers,
         inherited: goods.sockets,
         seed: seed(),
-        reports: Arc::new(Reports::new(events.clone(), drained, dropped)),
+        reports: Arc::new(Reports::new(events.clone(), drained, Arc::clone(&about))),
     });
     let plane = Arc::new(plane.map_err(Error::new("no workers"))?);
     warn_of_descriptors(descriptors, &spec, &plane);

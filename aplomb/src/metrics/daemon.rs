@@ -73,6 +73,11 @@ fn work(text: &mut Text, stats: &DaemonStats) {
             "Access-log lines dropped because writing could not keep up.",
             stats.log_lines_dropped,
         ),
+        (
+            "aplomb_traffic_samples_dropped_total",
+            "Samples of traffic (passive checks) dropped because the engine could not keep up.",
+            stats.samples_dropped,
+        ),
     ] {
         text.single(Kind::Counter, name, help, value as f64);
     }

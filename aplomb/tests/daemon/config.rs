@@ -135,6 +135,25 @@ fn logs_are_opened_again() {
 }
 
 #[test]
+fn the_log_changes_its_level_and_format() {
+    let config = service("a", "tcp", free_port(), echo());
+    let quiet = format!("{config}[log]\nlevel = \"error\"\nformat = \"json\"\n");
+    let daemon = Daemon::start(&quiet);
+    assert_eq!(daemon.log(), "", "nothing is an error");
+    daemon.write(&quiet.replace("error", "info"));
+    daemon.signal(Signal::HUP);
+    wait_for("a line", || daemon.log().contains("configuration applied"));
+    for line in daemon.log().lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["level"], "INFO", "{line}");
+        assert!(line["message"].is_string(), "{line}");
+    }
+    daemon.write(&quiet.replace("error", "info").replace("json", "text"));
+    daemon.signal(Signal::HUP);
+    wait_for("a line of text", || daemon.log().contains(" INFO aplomb"));
+}
+
+#[test]
 fn scripts_decide_and_are_told_of_whom() {
     let port = free_port();
     let dir = tempfile::tempdir().unwrap();

@@ -38,7 +38,8 @@ fn a_signal_hands_over_and_loses_nothing() {
 #[test]
 fn no_connection_is_refused_while_processes_follow_each_other() {
     let port = free_port();
-    let daemon = Daemon::start(&service("a", "tcp", port, echo()));
+    let config = service("a", "tcp", port, echo());
+    let daemon = Daemon::start(&config);
     let stop = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..4)
         .map(|_| {
@@ -53,7 +54,9 @@ fn no_connection_is_refused_while_processes_follow_each_other() {
             })
         })
         .collect();
-    for _ in 0..5 {
+    // Sockets that are shared by fewer or more workers than before keep what waits in their queues.
+    for workers in [2, 4, 1, 3, 1] {
+        daemon.write(&format!("{config}[proxy]\nworkers = {workers}\n"));
         let upgraded = daemon.cli(&["upgrade"]);
         assert!(upgraded.status.success(), "{upgraded:?}");
     }

@@ -131,6 +131,7 @@ pub(super) fn complete(stats: &mut Stats, known: &handle::Status) {
     daemon.generation = known.plan.generation;
     daemon.reloads_applied = known.reloads.succeeded;
     daemon.reloads_refused = known.reloads.failed;
+    daemon.samples_dropped = known.samples_dropped;
     daemon.started_at = seconds_since_1970(known.started);
     let applied = known.reloads.last_success.unwrap_or(known.started);
     daemon.config_applied_at = seconds_since_1970(applied);

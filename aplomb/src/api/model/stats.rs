@@ -35,6 +35,9 @@ pub(crate) struct DaemonStats {
     pub connections_cut: u64,
     /// Access-log lines that were dropped because the log could not keep up.
     pub log_lines_dropped: u64,
+    /// What traffic told of backends, dropped because the engine could not keep up.
+    #[serde(default)]
+    pub samples_dropped: u64,
     /// Resident memory now, in bytes.
     pub resident_bytes: u64,
     /// Virtual memory now, in bytes.

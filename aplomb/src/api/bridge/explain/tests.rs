@@ -65,6 +65,7 @@ fn site() -> handle::Status {
         backends: engine.backends(Instant::ZERO).collect(),
         spec,
         reloads: handle::Reloads::default(),
+        samples_dropped: 0,
     }
 }
 
