@@ -11,6 +11,7 @@ use rustix::{
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt},
 };
+use socket2::{SockFilter, SockRef};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     net::TcpStream,
@@ -31,6 +32,36 @@ pub(crate) fn readable(socket: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>
     // and does not hand out mutably.
     let registered = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
     Ok(registered?)
+}
+
+/// Has a listening socket ignore those who begin to connect, without a word, so that they try again and find
+/// whoever listens then. Closing resets those who have begun.
+pub(crate) fn keep_out(listening: &OwnedFd) {
+    /// Classic BPF over the TCP header: whatever has SYN set in the flags (byte 13) is dropped.
+    const DROP_SYN: [SockFilter; 4] = [
+        SockFilter::new(
+            (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16,
+            0,
+            0,
+            13,
+        ),
+        SockFilter::new(
+            (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16,
+            0,
+            1,
+            0x02,
+        ),
+        SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0),
+        SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, u32::MAX),
+    ];
+    // Where the kernel refuses, only a moment remains in which somebody may be reset.
+    let _ = SockRef::from(listening).attach_filter(&DROP_SYN);
+}
+
+/// Undoes [`keep_out`].
+pub(crate) fn let_in(listening: &OwnedFd) {
+    // Fails if there was nothing to undo.
+    let _ = SockRef::from(listening).detach_filter();
 }
 
 /// The address that a socket is bound to.

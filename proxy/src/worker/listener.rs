@@ -24,13 +24,15 @@ use tokio::{
 
 use super::{Ends, Entry, Service, Worker};
 use crate::{
-    http,
+    http, net,
     plane::{PerWorkerSockets, SocketKey},
     proxy_protocol, tcp, udp,
 };
 
 /// Connections accepted in a row before others get their turn.
 const BATCH: usize = 64;
+/// How long those may take whom the kernel has answered but who have not answered it, when a listener closes.
+const HANDSHAKE: Duration = Duration::from_millis(250);
 /// How long accepting rests when the system has run out of something.
 const REST: Duration = Duration::from_millis(100);
 
@@ -117,15 +119,17 @@ impl Door {
 }
 
 async fn listen(worker: Rc<Worker>, door: Rc<Door>, socket: Arc<OwnedFd>) {
-    let socket = match crate::net::readable(socket) {
+    let socket = match net::readable(socket) {
         Ok(socket) => socket,
         Err(error) => return tracing::error!(%error, "a listener cannot be waited for"),
     };
+    // Set if the socket was closing and has been taken back.
+    net::let_in(socket.get_ref());
     loop {
         let changed = door.changed();
         match door.fate() {
             Fate::Open => {}
-            Fate::Closed => return accept_rest(&worker, &door, &socket),
+            Fate::Closed => return close(&worker, &door, socket.into_inner()).await,
             Fate::HandedOver => return,
         }
         let outcome = accept_some(&worker, &door, &socket);
@@ -201,11 +205,24 @@ fn accept_some(worker: &Rc<Worker>, door: &Rc<Door>, socket: &AsyncFd<Arc<OwnedF
     Outcome::Turn
 }
 
+/// Closes a listener without losing anybody: whoever has been answered by the kernel is accepted.
+async fn close(worker: &Rc<Worker>, door: &Rc<Door>, socket: Arc<OwnedFd>) {
+    net::keep_out(&socket);
+    accept_rest(worker, door, &socket);
+    let timer = worker.wheel.timer();
+    timer.arm(HANDSHAKE);
+    timer.expired().await;
+    // Unless the address has come back meanwhile, and another door serves the socket.
+    if Arc::strong_count(&socket) == 1 {
+        accept_rest(worker, door, &socket);
+    }
+}
+
 /// Accepts all that is queued, whatever the limits: there are no more than the queue holds.
-fn accept_rest(worker: &Rc<Worker>, door: &Rc<Door>, socket: &AsyncFd<Arc<OwnedFd>>) {
+fn accept_rest(worker: &Rc<Worker>, door: &Rc<Door>, socket: &OwnedFd) {
     let service = door.service();
     loop {
-        match accept(socket.get_ref()) {
+        match accept(socket) {
             Ok((stream, peer)) => {
                 service.reserve_regardless();
                 start(worker, &service, door, stream, peer);
