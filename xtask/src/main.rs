@@ -2,7 +2,7 @@
 //!
 //! Each task is one module: [`layers`] (which crate may depend on which), [`docs`] (links and names
 //! in the documentation), [`fuzz`] (parsers against made-up input),
-//! [`bench`] (aplomb beside its peers).
+//! [`bench`](mod@bench) (aplomb beside its peers).
 
 mod bench;
 mod docs;

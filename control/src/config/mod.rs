@@ -4,8 +4,8 @@
 //! [`section`]: they alone say which keys there are, of which kind, with which default, so that parsing,
 //! messages, the JSON schema and the reference cannot drift apart. [`form`] holds the kinds of values,
 //! [`cross`] what no section can tell alone, [`unsupported`] what this build refuses, [`limits`] how much is
-//! too much. What is wrong is a [`Diagnostic`]. [`parse`] is the one way in, [`diff`] tells two results apart;
-//! [`schema`] and [`reference`](fn@reference) write the key tables down for editors and people.
+//! too much. What is wrong is a [`Diagnostic`]. [`parse`] is the one way in, [`diff`](fn@diff) tells two results apart;
+//! [`schema`](fn@schema) and [`reference`](fn@reference) write the key tables down for editors and people.
 
 mod cross;
 mod diagnostic;

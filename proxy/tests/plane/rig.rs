@@ -161,7 +161,6 @@ impl Rig {
     reason = "not every test program that has this file has them all"
 )]
 #[derive(Clone, Copy)]
-#[allow(dead_code, reason = "each test program has kinds of its own")]
 pub enum Kind {
     Tcp,
     Udp,
