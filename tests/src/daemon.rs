@@ -178,16 +178,10 @@ pub fn program() -> &'static Path {
         let target = profile.parent().unwrap();
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         let name = profile.file_name().unwrap().to_str().unwrap();
+        // As `cargo test --workspace` builds it, which makes this quick after one: with other packages selected,
+        // dependencies would have other features, and be built once more.
         let _ = cargo
-            .args([
-                "build",
-                "--quiet",
-                "--package",
-                "aplomb",
-                "--bin",
-                "aplomb",
-                "--target-dir",
-            ])
+            .args(["test", "--no-run", "--quiet", "--workspace", "--target-dir"])
             .arg(target)
             .args(["--profile", if name == "debug" { "dev" } else { name }])
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
