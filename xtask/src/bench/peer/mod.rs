@@ -108,7 +108,7 @@ impl Peer {
         }))
     }
 
-    /// The line with which it tells its version.
+    /// The line with which it tells its version, without the path that it was called by.
     pub(crate) fn version(&self) -> String {
         let flag = if self.kind == Kind::Haproxy || self.kind == Kind::Nginx {
             "-v"
@@ -124,6 +124,8 @@ impl Peer {
             .map(str::trim)
             .find(|line| !line.is_empty())
             .unwrap_or_default()
+            .trim_start_matches(&*self.program.to_string_lossy())
+            .trim_start()
             .to_owned()
     }
 
