@@ -89,8 +89,10 @@ fn chosen(folder: &Path, only: Option<&str>) -> Result<Vec<String>> {
 /// flags away from build scripts and macros.
 fn build(folder: &Path, targets: &[String]) -> Result<PathBuf> {
     let host = host()?;
+    // The versions that the product is built with; what only fuzzing needs is added to them, so not `--locked`.
+    let (from, to) = (folder.join("../Cargo.lock"), folder.join("Cargo.lock"));
+    fs::copy(&from, &to).map_err(|e| format!("{}: {e}", from.display()))?;
     let mut cargo = Command::new("cargo");
-    // Not `--locked`: a dependency that a crate takes on is not yet in the lock file here.
     cargo.args(["build", "--release", "--target", &host]);
     for target in targets {
         cargo.args(["--bin", target]);
