@@ -93,6 +93,8 @@ const RULES: &[Rule] = &[
             "aya-ebpf-macros",
             "aya-ebpf-bindings",
             "aya-log-ebpf",
+            // Of the tests, on the host.
+            "proptest",
         ]),
         never: IO,
         pure: false,

@@ -1,0 +1,1 @@
+//! The kernel data plane's driver: loads the XDP program, keeps its tables what the plan says, reads what it counted.

@@ -1,0 +1,15 @@
+//! The kernel data plane: what a packet is, where it goes, and how it must look when it leaves.
+//!
+//! The same source is compiled twice: for the kernel into the XDP program (`main`), and for the host into a library,
+//! where it is tested, fuzzed and asked by `aplomb explain`. A packet's way:
+//! [`mod@packet`] reads it → [`mod@decide`] says what becomes of it, from the tables alone → [`mod@rewrite`] makes it so.
+//! [`mod@abi`] holds what the program and user space share: the layout of every table, counter and reason.
+
+#![no_std]
+#[cfg(test)]
+extern crate std;
+
+pub mod abi;
+pub mod decide;
+pub mod packet;
+pub mod rewrite;
