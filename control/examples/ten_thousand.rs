@@ -120,12 +120,8 @@ fn spec(pools: u32) -> Spec {
 fn backend(n: u32) -> BackendSpec {
     let [_, b, c, d] = n.to_be_bytes();
     BackendSpec {
-        address: SocketAddr::from(([10, b, c, d], 80)),
         weight: 10,
-        backup: false,
-        max_connections: None,
-        disabled: false,
-        check_address: None,
+        ..BackendSpec::at(SocketAddr::from(([10, b, c, d], 80)))
     }
 }
 

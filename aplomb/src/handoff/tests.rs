@@ -41,10 +41,7 @@ fn some_backend() -> Saved {
 fn many_sockets(count: usize) -> Vec<(Listen, std::os::fd::OwnedFd)> {
     let open = |_| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let listen = Listen {
-            scheme: Scheme::Http,
-            address: listener.local_addr().unwrap(),
-        };
+        let listen = Listen::new(Scheme::Http, listener.local_addr().unwrap());
         (listen, listener.into())
     };
     (0..count).map(open).collect()

@@ -131,8 +131,6 @@ pub(super) fn must_match(protocol: u32, version: &str) -> Result<(), String> {
 pub(crate) fn listen_of(text: &str) -> Option<Listen> {
     let (scheme, address) = text.split_once("://")?;
     let known = [Scheme::Tcp, Scheme::Udp, Scheme::Http, Scheme::Https];
-    Some(Listen {
-        scheme: known.into_iter().find(|s| s.to_string() == scheme)?,
-        address: address.parse().ok()?,
-    })
+    let scheme = known.into_iter().find(|s| s.to_string() == scheme)?;
+    Some(Listen::new(scheme, address.parse().ok()?))
 }

@@ -142,10 +142,7 @@ fn listen_of_socket(socket: &OwnedFd) -> Option<Listen> {
     };
     let address = rustix::net::getsockname(socket).ok()?;
     let address: io::Result<SocketAddr> = address.try_into().map_err(Into::into);
-    Some(Listen {
-        scheme,
-        address: address.ok()?,
-    })
+    Some(Listen::new(scheme, address.ok()?))
 }
 
 #[cfg(test)]
@@ -159,10 +156,7 @@ mod tests {
             (Scheme::Https, "[2001:db8::1]:443"),
             (Scheme::Udp, "0.0.0.0:53"),
         ] {
-            let listen = Listen {
-                scheme,
-                address: address.parse().unwrap(),
-            };
+            let listen = Listen::new(scheme, address.parse().unwrap());
             let name = name_of(&listen);
             assert!(!name.contains(':') && name.is_ascii() && name.len() < 255);
             let back = name.strip_prefix(OURS).and_then(listen_of_name);
@@ -173,10 +167,7 @@ mod tests {
     #[test]
     fn sockets_of_a_unit_are_known_by_their_address() {
         let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let listen = Listen {
-            scheme: Scheme::Tcp,
-            address: tcp.local_addr().unwrap(),
-        };
+        let listen = Listen::new(Scheme::Tcp, tcp.local_addr().unwrap());
         assert_eq!(listen_of_socket(&tcp.into()), Some(listen));
         let unix = std::os::unix::net::UnixDatagram::unbound().unwrap();
         assert_eq!(listen_of_socket(&unix.into()), None);

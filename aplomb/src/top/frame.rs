@@ -58,7 +58,7 @@ pub(super) struct BackendRow {
     /// Seconds in this state.
     pub since: f64,
     pub why: String,
-    pub weight: u16,
+    pub weight: u32,
     pub in_flight: u64,
     /// Requests or connections per second.
     pub rate: f64,

@@ -50,6 +50,12 @@ impl From<&Balance> for Algorithm {
             Balance::Hash(_) => Self::Hash,
             Balance::Maglev(_) => Self::Maglev,
             Balance::LeastTime => Self::LeastTime,
+            // Pools of kernel services: no worker ever chooses of them, so that what is nearest will do.
+            Balance::DestinationHash => Self::Hash,
+            Balance::LocalityLeastConnections | Balance::ReplicatedLocality => {
+                Self::WeightedLeastConnections
+            }
+            Balance::Failover | Balance::Overflow => Self::First,
         }
     }
 }

@@ -8,20 +8,14 @@ use std::{
 use super::{
     diagnostic::{Problem, Span},
     limits,
-    section::service::PlacedService,
+    section::{pool::PlacedPool, service::PlacedService},
     walk::{At, Cx, quote},
 };
 use crate::{
     name::Name,
     route::Router,
-    spec::{AdminListen, Balance, Listen, PoolSpec, Scheme, ServiceKind},
+    spec::{AdminListen, Balance, Listen, Scheme, ServiceKind},
 };
-
-/// A pool, and where its name stands.
-pub(super) struct PlacedPool {
-    pub(super) spec: PoolSpec,
-    pub(super) name: Span,
-}
 
 /// Where the admin API and the metrics listen.
 pub(super) struct OwnListeners {
@@ -64,7 +58,7 @@ pub(super) fn pools(
     }
     for pool in pools.iter().filter(|pool| !used.contains(&pool.spec.name)) {
         let message = format!("no service uses pool \"{}\"", pool.spec.name);
-        cx.push(Problem::warning(pool.name, message));
+        cx.push(Problem::warning(pool.places.name, message));
     }
 }
 
@@ -91,7 +85,7 @@ fn hash_key(service: &PlacedService, pool: &PlacedPool, span: Span, cx: &mut Cx<
         "pool \"{}\" balances by what HTTP requests say, which service \"{}\" does not see",
         pool.spec.name, service.spec.name
     );
-    let problem = Problem::error(span, message).related(pool.name, "this pool");
+    let problem = Problem::error(span, message).related(pool.places.name, "this pool");
     cx.push(problem.help("balance that pool by \"source\", or make the service listen for http"));
 }
 

@@ -32,10 +32,11 @@ use toml::{
 };
 
 use self::{
-    cross::{OwnListeners, PlacedPool},
+    cross::OwnListeners,
     diagnostic::{Problem, Report},
     section::{
         RootKeys,
+        pool::PlacedPool,
         service::{PlacedService, unique_names},
     },
     walk::{At, Cx, Read},
@@ -160,16 +161,13 @@ fn admit(root: RootKeys, declared: &BTreeSet<String>, cx: &mut Cx<'_>) -> Option
     let admin = root.admin.value.admit(cx);
     let log = root.log.value.admit();
     let proxy = root.proxy.value.admit();
+    let l4 = root.l4.value.admit(cx);
     let pools: Vec<PlacedPool> = root
         .pool
         .value
         .0
         .into_iter()
-        .filter_map(|pool| {
-            let name = pool.name.span;
-            let spec = pool.value.admit(cx)?;
-            Some(PlacedPool { spec, name })
-        })
+        .filter_map(|pool| pool.value.admit(cx))
         .collect();
     let services: Vec<PlacedService> = root
         .service
@@ -193,6 +191,7 @@ fn admit(root: RootKeys, declared: &BTreeSet<String>, cx: &mut Cx<'_>) -> Option
         admin: admin?,
         log,
         proxy,
+        l4,
         pools: pools.into_iter().map(|pool| Arc::new(pool.spec)).collect(),
         services: services.into_iter().map(|s| Arc::new(s.spec)).collect(),
     })

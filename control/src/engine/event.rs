@@ -108,7 +108,7 @@ pub enum Operation {
     /// Undoes drain and disable, and ends an ejection.
     Enable(BackendKey),
     /// Another weight than the configured one; none: the configured one again.
-    Weight(BackendKey, Option<u16>),
+    Weight(BackendKey, Option<u32>),
 }
 
 impl Operation {

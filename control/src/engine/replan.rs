@@ -19,8 +19,9 @@ impl Engine {
         let services = self.changed_services();
         let proxy =
             (*self.plan.proxy != self.spec.proxy).then(|| Arc::new(self.spec.proxy.clone()));
+        let l4 = (*self.plan.l4 != self.spec.l4).then(|| Arc::new(self.spec.l4.clone()));
         self.check_invariants();
-        if pools.is_empty() && services.is_none() && proxy.is_none() {
+        if pools.is_empty() && services.is_none() && proxy.is_none() && l4.is_none() {
             return None;
         }
 
@@ -37,6 +38,9 @@ impl Engine {
         }
         if let Some(proxy) = proxy {
             next.proxy = proxy;
+        }
+        if let Some(l4) = l4 {
+            next.l4 = l4;
         }
         self.plan = Arc::new(next);
         Some(Arc::clone(&self.plan))

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     engine::{Action, PassiveSample, ProbeFailure, ProbeResult},
     name::BackendKey,
-    plan::MemberFact,
+    plan::{KernelMember, MemberFact},
     spec::{AgentSpec, BackendSpec, CheckSpec, PoolSpec},
     time::Instant,
 };
@@ -157,7 +157,7 @@ impl Backend {
         }
     }
 
-    pub(crate) fn override_weight(&mut self, weight: Option<u16>) {
+    pub(crate) fn override_weight(&mut self, weight: Option<u32>) {
         self.operator.weight = weight;
     }
 
@@ -291,6 +291,7 @@ impl Backend {
             weight: self.weight(),
             backup: self.spec.backup,
             max_connections: self.max_connections(),
+            kernel: KernelMember::from(&self.spec),
             until,
             rising_since: self.rising_since,
         }
@@ -298,7 +299,7 @@ impl Backend {
 
     /// The weight that counts: an operator's, or else the agent's share of the configured one, at least 1 of it
     /// if the agent asked for any.
-    pub(super) fn weight(&self) -> u16 {
+    pub(super) fn weight(&self) -> u32 {
         if let Some(weight) = self.operator.weight {
             return weight;
         }
@@ -308,7 +309,7 @@ impl Backend {
             .and_then(|a| a.word.percent)
             .unwrap_or(100);
         let scaled = (u64::from(self.spec.weight) * u64::from(percent)).div_ceil(100);
-        u16::try_from(scaled).unwrap_or(u16::MAX)
+        u32::try_from(scaled).map_or(BackendSpec::MAX_WEIGHT, |w| w.min(BackendSpec::MAX_WEIGHT))
     }
 
     pub(super) fn max_connections(&self) -> Option<u32> {

@@ -12,7 +12,7 @@ pub(crate) struct Operator {
     /// When a drain's connections are cut; none: never.
     pub(crate) drain_until: Option<Instant>,
     /// Another weight than the configured one.
-    pub(crate) weight: Option<u16>,
+    pub(crate) weight: Option<u32>,
 }
 
 /// The state that an operator has set.

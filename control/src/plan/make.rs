@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Duty, MemberPlan, PoolPlan};
+use super::{Duty, KernelMember, MemberPlan, PoolPlan};
 use crate::{health::State, name::BackendKey, spec::PoolSpec, time::Instant};
 
 /// What planning needs to know of a backend: what was asked of it and how it is.
@@ -15,11 +15,13 @@ pub struct MemberFact {
     /// The configuration no longer has it.
     pub removed: bool,
     /// Its weight as it counts now.
-    pub weight: u16,
+    pub weight: u32,
     /// Takes work only when no other can.
     pub backup: bool,
     /// The most requests or connections at a time.
     pub max_connections: Option<u32>,
+    /// What kernel services need to know of it.
+    pub kernel: KernelMember,
     /// When its drain ends, if it drains and has an end.
     pub until: Option<Instant>,
     /// When it came up, if not at once with its whole weight.
@@ -64,6 +66,7 @@ pub fn plan_pool(
         weight: fact.weight,
         backup: fact.backup,
         max_connections: fact.max_connections,
+        kernel: fact.kernel,
         duty: duty(fact, panic, desperate),
         rising_since: fact
             .rising_since

@@ -15,7 +15,7 @@ use serde::Serialize;
 pub use self::make::{MemberFact, plan_pool};
 use crate::{
     name::{BackendKey, Name},
-    spec::{PoolSpec, ProxySpec, ServiceSpec},
+    spec::{BackendSpec, Forward, L4Spec, PoolSpec, ProxySpec, ServerId, ServiceSpec, TunnelSpec},
     time::Instant,
 };
 
@@ -26,6 +26,8 @@ pub struct Plan {
     pub generation: u64,
     /// The user-space plane as a whole.
     pub proxy: Arc<ProxySpec>,
+    /// The kernel data plane as a whole.
+    pub l4: Arc<L4Spec>,
     /// Services by name.
     pub services: BTreeMap<Name, Arc<ServicePlan>>,
     /// Pools by name.
@@ -65,11 +67,14 @@ pub struct MemberPlan {
     /// Its name across plans.
     pub key: BackendKey,
     /// Its weight as it counts now: the configured one, an operator's, or an agent's share of it.
-    pub weight: u16,
+    pub weight: u32,
     /// Takes work only when no other can.
     pub backup: bool,
     /// The most requests or connections at a time.
     pub max_connections: Option<u32>,
+    /// What kernel services need to know of it.
+    #[serde(flatten)]
+    pub kernel: KernelMember,
     /// What it may be given.
     pub duty: Duty,
     /// When it last came up, if its weight is still growing since (slow start).
@@ -82,6 +87,34 @@ impl MemberPlan {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.key.address
+    }
+}
+
+/// What kernel services need to know of a backend; as in [`BackendSpec`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KernelMember {
+    /// Reached otherwise than the service says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forward: Option<Forward>,
+    /// Encapsulated otherwise than the service says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<TunnelSpec>,
+    /// Once full, it takes no new work before it has less than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume_below: Option<u32>,
+    /// What names it in QUIC connection IDs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_id: Option<ServerId>,
+}
+
+impl From<&BackendSpec> for KernelMember {
+    fn from(spec: &BackendSpec) -> Self {
+        Self {
+            forward: spec.forward,
+            tunnel: spec.tunnel,
+            resume_below: spec.resume_below,
+            server_id: spec.server_id,
+        }
     }
 }
 

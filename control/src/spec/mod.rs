@@ -7,6 +7,8 @@
 
 pub mod check;
 pub mod http;
+pub mod kernel;
+pub mod l4;
 pub mod pool;
 pub mod service;
 mod value;
@@ -18,6 +20,11 @@ use serde::Serialize;
 pub use self::{
     check::{AgentSpec, CheckSpec, ProbeKind, ScriptSpec},
     http::{HttpSpec, RouteSpec},
+    kernel::{
+        KernelSpec, NatSource, PersistenceSpec, QuicLbConfig, QuicLbKey, QuicLbSpec, ServerId,
+        TunnelKind, TunnelSpec,
+    },
+    l4::{Interfaces, L4Spec, TimeoutsSpec, XdpMode},
     pool::{BackendSpec, Balance, HashKey, PoolSpec},
     service::{Forward, Listen, Scheme, ServiceKind, ServiceSpec},
     value::{Bytes, Secret, Share, format_duration},
@@ -33,6 +40,8 @@ pub struct Spec {
     pub log: LogSpec,
     /// The user-space plane as a whole.
     pub proxy: ProxySpec,
+    /// The kernel data plane as a whole.
+    pub l4: L4Spec,
     /// Pools in config order.
     pub pools: Vec<Arc<PoolSpec>>,
     /// Services in config order.

@@ -10,6 +10,8 @@ use serde::{Serialize, Serializer};
 
 use super::{
     check::{AgentSpec, CheckSpec, PassiveSpec},
+    kernel::{ServerId, TunnelSpec},
+    service::Forward,
     value::{self, Share},
 };
 use crate::name::Name;
@@ -47,18 +49,50 @@ pub struct PoolSpec {
 /// One backend of a pool.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BackendSpec {
-    /// Where it listens.
+    /// Where it listens; port 0, for kernel services only: the port that the client asked for.
     pub address: SocketAddr,
-    /// Its share of new work, 0 to 65535 as in IPVS; 0: no new work, what goes on may finish.
-    pub weight: u16,
+    /// Its share of new work: 0 to 65535 in the configuration, to 2^31-1 by `ipvsadm`; 0: no new work, what goes on
+    /// may finish.
+    pub weight: u32,
     /// Takes work only when no other backend can.
     pub backup: bool,
-    /// The most requests (HTTP) or connections (TCP, UDP) at a time.
+    /// The most requests (HTTP) or connections (TCP, UDP) at a time; IPVS calls it the upper threshold.
     pub max_connections: Option<u32>,
+    /// Kernel services: once full, it takes no new work before it has less than this (IPVS's lower threshold); none:
+    /// three quarters of `max_connections`.
+    pub resume_below: Option<u32>,
     /// Starts disabled: no work until an operator enables it.
     pub disabled: bool,
     /// Where its checks go, if not to `address`: the agent or status port, or another address altogether.
     pub check_address: Option<SocketAddr>,
+    /// Kernel services: reached otherwise than the service says.
+    pub forward: Option<Forward>,
+    /// Kernel services: encapsulated otherwise than the service says.
+    pub tunnel: Option<TunnelSpec>,
+    /// What names it in QUIC connection IDs.
+    pub server_id: Option<ServerId>,
+}
+
+impl BackendSpec {
+    /// The largest weight there is: IPVS keeps them as signed numbers.
+    pub const MAX_WEIGHT: u32 = i32::MAX as u32;
+
+    /// A backend with everything but its address at its default.
+    #[must_use]
+    pub const fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
+            weight: 1,
+            backup: false,
+            max_connections: None,
+            resume_below: None,
+            disabled: false,
+            check_address: None,
+            forward: None,
+            tunnel: None,
+            server_id: None,
+        }
+    }
 }
 
 /// How a backend is chosen (one meaning for every plane).
@@ -96,6 +130,36 @@ pub enum Balance {
     Maglev(HashKey),
     /// `least-time`: the lowest peak-sensitive moving average of latency times in flight.
     LeastTime,
+    /// `dh`, kernel only: by the address that was asked for.
+    #[serde(rename = "dh")]
+    DestinationHash,
+    /// `lblc`, kernel only: where that address went before, unless its backend is overloaded.
+    #[serde(rename = "lblc")]
+    LocalityLeastConnections,
+    /// `lblcr`, kernel only: the same with a set of backends for each address.
+    #[serde(rename = "lblcr")]
+    ReplicatedLocality,
+    /// `fo`, kernel only: the heaviest that is not full.
+    #[serde(rename = "fo")]
+    Failover,
+    /// `ovf`, kernel only: the heaviest with no more active connections than its weight.
+    #[serde(rename = "ovf")]
+    Overflow,
+}
+
+impl Balance {
+    /// Whether only the kernel data plane can choose so.
+    #[must_use]
+    pub fn is_of_kernel(&self) -> bool {
+        matches!(
+            self,
+            Self::DestinationHash
+                | Self::LocalityLeastConnections
+                | Self::ReplicatedLocality
+                | Self::Failover
+                | Self::Overflow
+        )
+    }
 }
 
 /// What a hash is taken of.

@@ -1,11 +1,16 @@
 //! Services: where traffic enters and how it goes on.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 
-use super::{AccessLogSpec, http::HttpSpec, value};
+use super::{AccessLogSpec, http::HttpSpec, kernel::KernelSpec, value};
 use crate::name::Name;
 
 /// `[[service]]`: where traffic enters.
@@ -31,7 +36,7 @@ impl ServiceSpec {
     #[must_use]
     pub fn pools(&self) -> Vec<&Name> {
         let mut pools: Vec<&Name> = match &self.kind {
-            ServiceKind::Kernel { pool, .. } => vec![pool],
+            ServiceKind::Kernel(kernel) => vec![&kernel.pool],
             ServiceKind::Tcp(tcp) => vec![&tcp.pool],
             ServiceKind::Udp(udp) => vec![&udp.pool],
             ServiceKind::Http(http) => http.routes.iter().filter_map(|r| r.action.pool()).collect(),
@@ -47,12 +52,7 @@ impl ServiceSpec {
 #[serde(rename_all = "kebab-case")]
 pub enum ServiceKind {
     /// Forwarded by the kernel data plane.
-    Kernel {
-        /// How it reaches a backend; never [`Forward::Proxy`].
-        forward: Forward,
-        /// Where it goes.
-        pool: Name,
-    },
+    Kernel(Box<KernelSpec>),
     /// TCP carried in user space.
     Tcp(TcpSpec),
     /// UDP carried in user space.
@@ -75,18 +75,90 @@ pub enum Forward {
     Proxy,
 }
 
-/// An address that a service listens on, written `SCHEME://IP:PORT`.
+impl Forward {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Nat => "nat",
+            Self::Direct => "direct",
+            Self::Tunnel => "tunnel",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
+impl fmt::Display for Forward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// An address that a service listens on, written `SCHEME://IP:PORT`; of kernel services also with several ports:
+/// `SCHEME://IP:FIRST-LAST`, or all of them: `SCHEME://IP:*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Listen {
     /// The protocol.
     pub scheme: Scheme,
-    /// Address and port.
+    /// Address and port, the first of several. 0: all ports in the kernel, any free port in user space.
     pub address: SocketAddr,
+    /// The last of several ports; of one, that port; 65535 where it is all of them.
+    pub last_port: u16,
+}
+
+impl Listen {
+    /// One port.
+    #[must_use]
+    pub const fn new(scheme: Scheme, address: SocketAddr) -> Self {
+        Self {
+            scheme,
+            address,
+            last_port: address.port(),
+        }
+    }
+
+    /// All ports of `ip`, in the kernel.
+    #[must_use]
+    pub const fn all_ports(scheme: Scheme, ip: IpAddr) -> Self {
+        Self {
+            scheme,
+            address: SocketAddr::new(ip, 0),
+            last_port: u16::MAX,
+        }
+    }
+
+    /// Whether it is all ports of its address.
+    #[must_use]
+    pub const fn is_all_ports(&self) -> bool {
+        self.address.port() == 0 && self.last_port != 0
+    }
+
+    /// Whether it is one port.
+    #[must_use]
+    pub const fn is_single(&self) -> bool {
+        self.address.port() == self.last_port
+    }
+
+    /// The ports, first and last.
+    #[must_use]
+    pub const fn ports(&self) -> RangeInclusive<u16> {
+        self.address.port()..=self.last_port
+    }
 }
 
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme, self.address)
+        if self.is_single() {
+            return write!(f, "{}://{}", self.scheme, self.address);
+        }
+        match self.address.ip() {
+            IpAddr::V4(ip) => write!(f, "{}://{ip}:", self.scheme)?,
+            IpAddr::V6(ip) => write!(f, "{}://[{ip}]:", self.scheme)?,
+        }
+        if self.is_all_ports() {
+            return f.write_str("*");
+        }
+        write!(f, "{}-{}", self.address.port(), self.last_port)
     }
 }
 
@@ -103,6 +175,8 @@ pub enum Scheme {
     Tcp,
     /// `udp`
     Udp,
+    /// `sctp`, in the kernel only.
+    Sctp,
     /// `http`
     Http,
     /// `https`
@@ -115,6 +189,16 @@ impl Scheme {
     pub fn is_datagram(self) -> bool {
         self == Self::Udp
     }
+
+    /// The number of the protocol in IP packets, as registered with IANA.
+    #[must_use]
+    pub const fn ip_protocol(self) -> u8 {
+        match self {
+            Self::Tcp | Self::Http | Self::Https => 6,
+            Self::Udp => 17,
+            Self::Sctp => 132,
+        }
+    }
 }
 
 impl fmt::Display for Scheme {
@@ -122,6 +206,7 @@ impl fmt::Display for Scheme {
         f.write_str(match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Sctp => "sctp",
             Self::Http => "http",
             Self::Https => "https",
         })

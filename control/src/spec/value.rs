@@ -165,11 +165,14 @@ pub(super) fn opt_duration<S: Serializer>(
 pub(super) fn bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     match std::str::from_utf8(bytes) {
         Ok(text) => serializer.serialize_str(text),
-        Err(_) => {
-            let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            serializer.collect_str(&format_args!("hex {}", digits.concat()))
-        }
+        Err(_) => serializer.collect_str(&format_args!("hex {}", hexadecimal(bytes))),
     }
+}
+
+/// Two digits for each byte.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
 }
 
 /// For serde: optional bytes.
@@ -194,6 +197,11 @@ pub(super) fn ranges<S: Serializer>(
     };
     let all: Vec<_> = ranges.iter().map(one).collect();
     serializer.serialize_str(&all.join(","))
+}
+
+/// For serde: first and last port as `1024-32767`.
+pub(super) fn ports<S: Serializer>(ports: &(u16, u16), serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{}-{}", ports.0, ports.1))
 }
 
 /// For serde: permission bits as `0660`.

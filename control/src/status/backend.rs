@@ -61,11 +61,11 @@ impl BackendStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightStatus {
     /// As configured.
-    pub configured: u16,
+    pub configured: u32,
     /// As it counts now (slow start aside).
-    pub effective: u16,
+    pub effective: u32,
     /// As an operator has set it.
-    pub operator: Option<u16>,
+    pub operator: Option<u32>,
     /// The agent's share of the configured one, in percent.
     pub agent_percent: Option<u32>,
 }

@@ -31,7 +31,7 @@ pub struct SavedBackend {
     pub drain_left: Option<Seconds>,
     /// The weight that an operator has set.
     #[serde(default)]
-    pub weight: Option<u16>,
+    pub weight: Option<u32>,
     /// Its checks, in config order.
     #[serde(default)]
     pub checks: Vec<SavedCheck>,

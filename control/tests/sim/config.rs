@@ -126,10 +126,10 @@ impl Config {
         };
         self.services.push(ServiceSpec {
             name: name(&format!("s{number}")),
-            listen: vec![Listen {
-                scheme: Scheme::Tcp,
-                address: ([127, 0, 0, 1], 8000 + number as u16).into(),
-            }],
+            listen: vec![Listen::new(
+                Scheme::Tcp,
+                ([127, 0, 0, 1], 8000 + number as u16).into(),
+            )],
             kind: ServiceKind::Tcp(TcpSpec::to_pool(pool.name.clone())),
             accept_proxy_protocol: Vec::new(),
             max_connections: None,
@@ -179,12 +179,10 @@ fn edit_pool(pool: &mut PoolSpec, edit: usize, dice: &mut Dice) {
 
 fn backend(host: u8, dice: &mut Dice) -> BackendSpec {
     BackendSpec {
-        address: address(host),
         weight: dice.pick(&[1, 10, 10, 200]),
         backup: dice.percent(15),
-        max_connections: None,
         disabled: dice.percent(5),
-        check_address: None,
+        ..BackendSpec::at(address(host))
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Watch {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Order {
     pub(crate) state: Option<Stand>,
-    pub(crate) weight: Option<u16>,
+    pub(crate) weight: Option<u32>,
     /// It was enabled at some time: the configuration's `disabled` and the agent may be overruled.
     pub(crate) enabled: bool,
 }

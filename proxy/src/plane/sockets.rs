@@ -148,7 +148,7 @@ pub(super) fn prepare(spec: &Spec, stock: &Stock<'_>) -> Result<Prepared, BindEr
     let mut bound = BTreeMap::new();
     let mut errors = Vec::new();
     for service in &spec.services {
-        if matches!(service.kind, ServiceKind::Kernel { .. }) {
+        if matches!(service.kind, ServiceKind::Kernel(_)) {
             continue;
         }
         for &listen in &service.listen {

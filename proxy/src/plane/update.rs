@@ -99,12 +99,16 @@ impl PoolPart {
     }
 }
 
+/// The largest weight that counts in user space: tables are as long as all weights together, and `ipvsadm` may set
+/// two thousand million.
+const HEAVIEST: u32 = 65_535;
+
 fn member(plan: &PoolPlan, member: &MemberPlan, backend: &SharedBackend) -> Member {
     let over = plan.spec.slow_start;
     let since = member.rising_since.filter(|_| !over.is_zero());
     Member {
         id: backend.id,
-        weight: member.weight.into(),
+        weight: member.weight.min(HEAVIEST),
         backup: member.backup,
         max_connections: member.max_connections,
         slow_start: since.map(|since| SlowStart { since, over }),

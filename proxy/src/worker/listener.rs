@@ -310,7 +310,7 @@ fn begin(entry: Entry, socket: OwnedFd, ends: Ends) {
         },
         ServiceKind::Http(_) => http::start(entry, socket, ends),
         // These have no listeners of connections.
-        ServiceKind::Udp(_) | ServiceKind::Kernel { .. } => {}
+        ServiceKind::Udp(_) | ServiceKind::Kernel(_) => {}
     }
 }
 

@@ -185,10 +185,7 @@ impl Kind {
     }
 
     fn listen(self) -> Listen {
-        Listen {
-            scheme: self.scheme(),
-            address: "127.0.0.1:0".parse().unwrap(),
-        }
+        Listen::new(self.scheme(), "127.0.0.1:0".parse().unwrap())
     }
 
     fn kind(self) -> ServiceKind {
@@ -220,6 +217,7 @@ pub fn member(address: SocketAddr) -> MemberPlan {
         weight: 1,
         backup: false,
         max_connections: None,
+        kernel: Default::default(),
         duty: Duty::Take,
         rising_since: None,
     }

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use control::{
-    spec::{Balance, Forward, HashKey, PoolSpec, ServiceKind, ServiceSpec},
+    spec::{Balance, HashKey, PoolSpec, ServiceKind, ServiceSpec},
     status::{BackendStatus as Known, CheckStatus as KnownCheck},
 };
 
@@ -61,12 +61,7 @@ fn kind(kind: &ServiceKind) -> &'static str {
         ServiceKind::Http(_) => "http",
         ServiceKind::Tcp(_) => "tcp",
         ServiceKind::Udp(_) => "udp",
-        ServiceKind::Kernel { forward, .. } => match forward {
-            Forward::Nat => "nat",
-            Forward::Direct => "direct",
-            Forward::Tunnel => "tunnel",
-            Forward::Proxy => "proxy",
-        },
+        ServiceKind::Kernel(kernel) => kernel.forward.word(),
     }
 }
 
@@ -109,6 +104,11 @@ pub(super) fn balance(balance: &Balance) -> String {
         Balance::LeastOfTwo => "p2c",
         Balance::First => "first",
         Balance::LeastTime => "least-time",
+        Balance::DestinationHash => "dh",
+        Balance::LocalityLeastConnections => "lblc",
+        Balance::ReplicatedLocality => "lblcr",
+        Balance::Failover => "fo",
+        Balance::Overflow => "ovf",
         Balance::Hash(of) => return key("hash", of),
         Balance::Maglev(of) => return key("maglev", of),
     }

@@ -215,7 +215,7 @@ pub(crate) struct BackendStats {
     /// Its state now.
     pub state: super::BackendState,
     /// Its weight now.
-    pub weight: u16,
+    pub weight: u32,
     /// Requests or connections in flight on it now.
     pub in_flight: u64,
     /// The moving average of its latency now, in seconds, once known.

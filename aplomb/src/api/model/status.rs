@@ -165,9 +165,9 @@ pub(crate) struct BackendStatus {
     /// Why it is in this state, for people.
     pub why: String,
     /// Its weight as it counts now.
-    pub weight: u16,
+    pub weight: u32,
     /// Its weight in the configuration.
-    pub configured_weight: u16,
+    pub configured_weight: u32,
     /// Takes work only when no other can.
     pub backup: bool,
     /// Requests or connections that are going on.

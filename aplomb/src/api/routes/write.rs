@@ -118,7 +118,10 @@ pub(in super::super) async fn weight(
     let body = bytes(body)?;
     // Unlike elsewhere an empty body is none: it would silently mean the configured weight.
     let request: WeightRequest = parse(&body)?;
-    operate(&api, path, |key| Operation::Weight(key, request.weight)).await
+    operate(&api, path, |key| {
+        Operation::Weight(key, request.weight.map(u32::from))
+    })
+    .await
 }
 
 /// Hands over to another binary; answers once that serves

@@ -37,6 +37,37 @@ impl Form for Address {
     }
 }
 
+/// `IP:PORT` or `IP` of a backend. Port 0, as without one: the port that the client asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::config) struct Server(pub(in crate::config) SocketAddr);
+
+impl Form for Server {
+    const WHAT: &'static str = Address::WHAT;
+    const EXAMPLE: &'static str = Address::EXAMPLE;
+    const PATTERN: &'static str =
+        r"^([0-9.]+(:[0-9]+)?|\[[0-9a-fA-F:.]+\](:[0-9]+)?|[0-9a-fA-F:.]+)$";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let in_brackets = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+        let bare = match in_brackets {
+            Some(text) => text.parse().ok().map(IpAddr::V6),
+            // What may be an address with a port that lacks its brackets is not taken for one without a port.
+            None => text.parse().ok().filter(|_| unbracketed(text).is_none()),
+        };
+        let address = match bare {
+            Some(ip) => SocketAddr::new(ip, 0),
+            None => socket(text)?,
+        };
+        if address.ip().is_unspecified() || address.ip().is_multicast() {
+            return Err(Fault::new(format!(
+                "{} is no address to connect to",
+                address.ip()
+            )));
+        }
+        Ok(Self(address))
+    }
+}
+
 /// `IP:PORT`, as something to listen on. Port 0 is any free port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::config) struct Local(pub(in crate::config) SocketAddr);
@@ -176,12 +207,14 @@ impl Form for Assigned {
 impl Form for Listen {
     const WHAT: &'static str = "an address to listen on, such as \"http://0.0.0.0:80\"";
     const EXAMPLE: &'static str = "http://0.0.0.0:80";
-    const PATTERN: &'static str = r"^(tcp|udp|http|https)://([0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]+$";
+    const PATTERN: &'static str =
+        r"^(tcp|udp|sctp|http|https)://([0-9.]+|\[[0-9a-fA-F:.]+\]):([0-9]+(-[0-9]+)?|\*)$";
 
     fn parse(text: &str) -> Result<Self, Fault> {
-        const SCHEMES: [(&str, Scheme); 4] = [
+        const SCHEMES: [(&str, Scheme); 5] = [
             ("tcp", Scheme::Tcp),
             ("udp", Scheme::Udp),
+            ("sctp", Scheme::Sctp),
             ("http", Scheme::Http),
             ("https", Scheme::Https),
         ];
@@ -198,7 +231,7 @@ impl Form for Listen {
                 "\"{}\" is not a protocol to listen for",
                 quote(scheme)
             ))
-            .meant(scheme, vec!["tcp", "udp", "http", "https"])
+            .meant(scheme, vec!["tcp", "udp", "sctp", "http", "https"])
             .at(0..scheme.len()));
         };
         if let Some((address, _)) = rest.split_once('/') {
@@ -209,8 +242,11 @@ impl Form for Listen {
                 ))
                 .at(scheme.len() + 3 + address.len()..text.len()));
         }
-        let address =
-            socket(rest).map_err(|fault| fault.within(scheme.len() + 3, rest.len(), scheme))?;
+        let (first, last_port) = match several_ports(rest) {
+            Some(several) => several.map_err(|fault| fault.within(scheme, rest.len()))?,
+            None => (rest.to_owned(), None),
+        };
+        let address = socket(&first).map_err(|fault| fault.within(scheme, rest.len()))?;
         if address.ip().is_multicast() {
             return Err(Fault::new(format!(
                 "{} is a multicast address",
@@ -220,13 +256,42 @@ impl Form for Listen {
         Ok(Self {
             scheme: *known,
             address,
+            last_port: last_port.unwrap_or(address.port()),
         })
     }
 }
 
+/// Takes `IP:*` and `IP:FIRST-LAST` apart: the address with the first port (0 of all), and the last port. None if it is
+/// neither.
+fn several_ports(text: &str) -> Option<Result<(String, Option<u16>), Fault>> {
+    let (host, ports) = text.rsplit_once(':')?;
+    if ports == "*" {
+        return Some(Ok((format!("{host}:0"), Some(u16::MAX))));
+    }
+    let (first, last) = ports.split_once('-')?;
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !digits(first) || !digits(last) {
+        return None;
+    }
+    let at = host.len() + 1..text.len();
+    let (Ok(low), Ok(high)) = (first.parse::<u16>(), last.parse::<u16>()) else {
+        let fault = Fault::new(format!("\"{}\" are not ports", quote(ports)));
+        return Some(Err(fault.help("ports are numbers from 1 to 65535").at(at)));
+    };
+    if low == 0 || low > high {
+        let fault = Fault::new(format!("{ports} is no range of ports"));
+        let (low, high) = (low.min(high).max(1), high.max(low).max(1));
+        return Some(Err(fault
+            .help(format!("write \"{host}:{low}-{high}\""))
+            .at(at)));
+    }
+    Some(Ok((format!("{host}:{low}"), Some(high))))
+}
+
 impl Fault {
-    /// The same fault of a text that has `before` bytes more at its front: the scheme.
-    fn within(mut self, before: usize, length: usize, scheme: &str) -> Self {
+    /// The same fault of a text of `length` bytes that has the scheme before it.
+    fn within(mut self, scheme: &str, length: usize) -> Self {
+        let before = scheme.len() + 3;
         let at = self.at.unwrap_or(0..length);
         self.at = Some(before + at.start..before + at.end);
         for help in &mut self.help {

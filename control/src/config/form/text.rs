@@ -84,8 +84,7 @@ impl Form for Mode {
 }
 
 /// The name of a network interface.
-#[derive(Clone, Debug)]
-#[expect(dead_code, reason = "read for its form: virtual addresses are refused")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::config) struct Interface(pub(in crate::config) String);
 
 impl Form for Interface {

@@ -72,6 +72,13 @@ section! {
 #[derive(Clone, Debug)]
 pub(in crate::config) struct SecretText(Secret);
 
+impl SecretText {
+    /// The secret itself.
+    pub(in crate::config) fn reveal(&self) -> &str {
+        self.0.reveal()
+    }
+}
+
 impl Read for SecretText {
     fn kind() -> Kind {
         SecretKeys::kind()

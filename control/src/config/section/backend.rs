@@ -2,63 +2,126 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
+use super::kernel::{self, Tunnel};
 use crate::{
     config::{
         diagnostic::{Problem, Span},
-        form::{address::Address, many::Either, number::Int},
+        form::{
+            address::{Address, Server},
+            many::Either,
+            number::Int,
+            words::words,
+        },
         kind::section,
         walk::{At, Cx},
     },
-    spec::BackendSpec,
+    spec::{BackendSpec, Forward, ServerId},
 };
 
 section! {
     /// One server of a pool.
     pub(in crate::config) struct BackendKeys = "a backend" {
-        /// Where it listens.
-        address: Address, required;
+        /// Where it listens. Of kernel services, the port may be left out: it is then the one that the client asked for.
+        address: Server, required;
         /// Its share of new work; 0: no new work, what goes on may finish.
         weight: Int<0, 65_535>, default "1";
         /// Takes work only when no other backend can.
         backup: bool, default "false";
         /// The most requests (HTTP) or connections (TCP, UDP) at a time.
         max_connections: Int<1, 4_294_967_295>, absent "no limit";
+        /// Kernel services: once full, it takes no new work before it has less than this.
+        resume_below: Int<1, 4_294_967_295>, absent "three quarters of `max-connections`";
         /// Takes no work until an operator enables it.
         disabled: bool, default "false";
         /// Where its checks go.
         check_address: Address, absent "to `address`";
+        /// Kernel services: reached otherwise than the service says.
+        forward: KernelForward, absent "as the service says";
+        /// Kernel services: encapsulated otherwise than the service says.
+        tunnel: Tunnel, absent "as the service says";
+        /// What names it in QUIC connection IDs, in hexadecimal; the service's `quic-lb` says how many bytes.
+        server_id: ServerId, absent "connection IDs do not name it";
     }
 }
 
-/// A backend, or its address alone.
-pub(in crate::config) type Backend = Either<Address, BackendKeys>;
+words!(KernelForward {
+    "nat" => KernelForward(Forward::Nat), "address translation, both ways through this node";
+    "direct" => KernelForward(Forward::Direct), "only the MAC address changes";
+    "tunnel" => KernelForward(Forward::Tunnel), "encapsulation";
+});
 
-fn admit(backend: Backend) -> (SocketAddr, Option<Span>, BackendSpec) {
-    match backend {
-        Either::One(Address(address)) => (
-            address,
-            None,
-            BackendSpec {
-                address,
-                weight: 1,
-                backup: false,
-                max_connections: None,
-                disabled: false,
-                check_address: None,
-            },
-        ),
-        Either::Other(keys) => (
-            keys.address.0,
-            Some(keys.address.span),
-            BackendSpec {
-                address: keys.address.0,
-                weight: keys.weight.to(),
-                backup: *keys.backup,
-                max_connections: keys.max_connections.map(|n| n.to()),
-                disabled: *keys.disabled,
-                check_address: keys.check_address.map(|at| at.0),
-            },
-        ),
+/// How the kernel reaches a backend.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::config) struct KernelForward(Forward);
+
+/// A backend, or its address alone.
+pub(in crate::config) type Backend = Either<Server, BackendKeys>;
+
+/// Where a backend's address and its keys for kernel services stand.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "read by the cross checks of kernel services")]
+pub(in crate::config) struct BackendPlaces {
+    pub(in crate::config) address: Span,
+    pub(in crate::config) forward: Option<Span>,
+    pub(in crate::config) tunnel: Option<Span>,
+    pub(in crate::config) resume_below: Option<Span>,
+    pub(in crate::config) server_id: Option<Span>,
+}
+
+fn admit(backend: At<Backend>, cx: &mut Cx<'_>) -> (BackendPlaces, BackendSpec) {
+    let keys = match backend.value {
+        Either::One(Server(address)) => {
+            let places = BackendPlaces {
+                address: backend.span,
+                forward: None,
+                tunnel: None,
+                resume_below: None,
+                server_id: None,
+            };
+            return (places, BackendSpec::at(address));
+        }
+        Either::Other(keys) => keys,
+    };
+    keys.check_thresholds(cx);
+    let places = BackendPlaces {
+        address: keys.address.span,
+        forward: keys.given.place("forward"),
+        tunnel: keys.given.place("tunnel"),
+        resume_below: keys.given.place("resume_below"),
+        server_id: keys.given.place("server_id"),
+    };
+    let spec = BackendSpec {
+        address: keys.address.0,
+        weight: keys.weight.to(),
+        backup: *keys.backup,
+        max_connections: keys.max_connections.map(|n| n.to()),
+        resume_below: keys.resume_below.map(|n| n.to()),
+        disabled: *keys.disabled,
+        check_address: keys.check_address.map(|at| at.0),
+        forward: keys.forward.map(|at| at.0),
+        tunnel: keys.tunnel.map(|at| kernel::tunnel(at.value, cx)),
+        server_id: keys.server_id.map(|at| at.value),
+    };
+    (places, spec)
+}
+
+impl BackendKeys {
+    fn check_thresholds(&self, cx: &mut Cx<'_>) {
+        let Some(resume) = &self.resume_below else {
+            return;
+        };
+        let Some(most) = &self.max_connections else {
+            // One that could not be read was complained of.
+            if !self.given.has("max_connections") {
+                let message = "`resume-below` needs `max-connections`, which says when it is full";
+                cx.push(Problem::error(resume.key, message).help("write max-connections too"));
+            }
+            return;
+        };
+        if resume.to::<u32>() > most.to::<u32>() {
+            let message = "`resume-below` is more than `max-connections`: it would never be full";
+            cx.push(Problem::error(resume.span, message).related(most.span, "the most"));
+        }
     }
 }
 
@@ -67,26 +130,36 @@ pub(in crate::config) fn admit_all(
     pool: &str,
     list: At<Vec<At<Backend>>>,
     cx: &mut Cx<'_>,
-) -> Vec<BackendSpec> {
+) -> (Vec<BackendSpec>, Vec<BackendPlaces>) {
     let mut first: BTreeMap<SocketAddr, Span> = BTreeMap::new();
-    let mut specs = Vec::new();
+    let (mut specs, mut places) = (Vec::new(), Vec::new());
     for entry in list.value {
-        let (address, span, spec) = admit(entry.value);
-        let span = span.unwrap_or(entry.span);
+        let (place, spec) = admit(entry, cx);
+        let (address, span) = (spec.address, place.address);
         match first.get(&address) {
             Some(before) => {
-                let message = format!("backend {address} stands twice in pool \"{pool}\"");
+                let shown = shown(address);
+                let message = format!("backend {shown} stands twice in pool \"{pool}\"");
                 let problem = Problem::error(span, message).related(*before, "first given here");
                 cx.push(problem.help("keep one, and add its weight up"));
             }
             None => {
                 let _ = first.insert(address, span);
                 specs.push(spec);
+                places.push(place);
             }
         }
     }
     warn(pool, &specs, list.key, cx);
-    specs
+    (specs, places)
+}
+
+/// An address as the configuration has it: without the port that it does not say.
+pub(in crate::config) fn shown(address: SocketAddr) -> String {
+    match address.port() {
+        0 => address.ip().to_string(),
+        _ => address.to_string(),
+    }
 }
 
 fn warn(pool: &str, specs: &[BackendSpec], at: Span, cx: &mut Cx<'_>) {

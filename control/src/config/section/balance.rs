@@ -13,7 +13,6 @@ use crate::{
             words::words,
         },
         kind::{Kind, section},
-        unsupported,
         walk::{At, Cx, Read, quote},
     },
     spec::{Balance, HashKey},
@@ -42,14 +41,21 @@ words!(Algorithm {
     "first" => Algorithm::Plain(|| Balance::First), "the first that is not full";
     "source-hash" => Algorithm::SourceHash, "by the client's address";
     "sh" => Algorithm::SourceHash, "as `source-hash`";
+    "mh" => Algorithm::Maglev, "as `maglev`";
+    "twos" => Algorithm::Plain(|| Balance::LeastOfTwo), "as `p2c`";
     "uri-hash" => Algorithm::UriHash, "by path and query";
     "header-hash" => Algorithm::HeaderHash, "by a header: `key` names it";
     "hash" => Algorithm::Hash, "by `key`, all moving when the pool changes";
     "maglev" => Algorithm::Maglev, "by `key` (the source if none is given), consistently: a change moves little more than it must";
     "least-time" => Algorithm::Plain(|| Balance::LeastTime), "the lowest moving average of latency, times what is in flight";
+    "dh" => Algorithm::Plain(|| Balance::DestinationHash), "kernel services: by the address that was asked for";
+    "lblc" => Algorithm::Plain(|| Balance::LocalityLeastConnections), "kernel services: where that address went before, unless that one is overloaded, else as `wlc`";
+    "lblcr" => Algorithm::Plain(|| Balance::ReplicatedLocality), "kernel services: as `lblc`, with several backends for an address that needs them";
+    "fo" => Algorithm::Plain(|| Balance::Failover), "kernel services: the heaviest that is not full";
+    "ovf" => Algorithm::Plain(|| Balance::Overflow), "kernel services: the heaviest with no more active connections than its weight";
 });
 
-/// An algorithm that this build can carry out.
+/// An algorithm, by our name for it.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::config) struct BalanceName(Algorithm);
 
@@ -63,7 +69,7 @@ impl Read for BalanceName {
     }
 
     fn read(value: &Value<'_>, cx: &mut Cx<'_>) -> Option<Self> {
-        if let Some(problem) = unsupported::algorithm(value).or_else(|| elsewhere(value)) {
+        if let Some(problem) = elsewhere(value) {
             cx.push(problem);
             return None;
         }

@@ -8,6 +8,8 @@ pub(super) mod backend;
 pub(super) mod balance;
 pub(super) mod check;
 pub(super) mod http;
+pub(super) mod kernel;
+pub(super) mod l4;
 pub(super) mod log;
 pub(super) mod pool;
 pub(super) mod probe;
@@ -19,7 +21,9 @@ pub(super) mod service;
 )]
 pub(super) mod vip;
 
-use self::{admin::AdminKeys, log::LogKeys, pool::PoolKeys, service::ServiceKeys, vip::VipKeys};
+use self::{
+    admin::AdminKeys, l4::L4Keys, log::LogKeys, pool::PoolKeys, service::ServiceKeys, vip::VipKeys,
+};
 use super::{
     form::{
         many::List,
@@ -39,6 +43,8 @@ section! {
         log: LogKeys, default "{}";
         /// The user-space plane as a whole.
         proxy: ProxyKeys, default "{}";
+        /// The kernel data plane as a whole.
+        l4: L4Keys, default "{}";
         /// Pools: backends, how one is chosen and how they are checked.
         pool: List<PoolKeys>, default "[]";
         /// Services: where traffic enters.

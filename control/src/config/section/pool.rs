@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 
 use super::{
-    backend::{self, Backend},
+    backend::{self, Backend, BackendPlaces},
     balance::{self, BalanceText},
     check::{AgentKeys, CheckKeys, PassiveKeys},
 };
 use crate::{
     config::{
+        diagnostic::Span,
         form::{
             many::{Either, List, Off, OneOrMany},
             number::{Int, Time},
@@ -85,8 +86,40 @@ words!(ProxyProtocol {
     "v2" => ProxyProtocol::V2, "binary";
 });
 
+/// A pool, and where what it says stands.
+#[allow(dead_code, reason = "read by the cross checks of kernel services")]
+pub(in crate::config) struct PlacedPool {
+    pub(in crate::config) spec: PoolSpec,
+    pub(in crate::config) places: PoolPlaces,
+    /// Of each of its backends.
+    pub(in crate::config) backends: Vec<BackendPlaces>,
+}
+
+/// Where the keys of a pool stand that do not go with every service.
+#[allow(dead_code, reason = "read by the cross checks of kernel services")]
+pub(in crate::config) struct PoolPlaces {
+    /// Its name.
+    pub(in crate::config) name: Span,
+    /// How a backend is chosen; the table's header if it does not say.
+    pub(in crate::config) balance: Span,
+    pub(in crate::config) queue: Option<Span>,
+    pub(in crate::config) connect: Option<Span>,
+    pub(in crate::config) passive: Option<Span>,
+    pub(in crate::config) proxy_protocol: Option<Span>,
+    pub(in crate::config) check: Option<Span>,
+}
+
 impl PoolKeys {
-    pub(in crate::config) fn admit(self, cx: &mut Cx<'_>) -> Option<PoolSpec> {
+    pub(in crate::config) fn admit(self, cx: &mut Cx<'_>) -> Option<PlacedPool> {
+        let places = PoolPlaces {
+            name: self.name.span,
+            balance: self.balance.span,
+            queue: self.given.place("queue"),
+            connect: self.given.place("connect"),
+            passive: self.given.place("passive"),
+            proxy_protocol: self.connect.value.given.place("proxy_protocol"),
+            check: self.given.place("check"),
+        };
         let checks = self.check.map_or(Vec::new(), |checks| {
             let _ = too_many(checks.0.len(), limits::CHECKS, "checks", checks.key, cx);
             checks.value.0
@@ -101,8 +134,10 @@ impl PoolKeys {
             key: self.backends.key,
             given: true,
         };
-        Some(PoolSpec {
-            balance: balance::admit(self.balance, cx)?,
+        let balance = balance::admit(self.balance, cx);
+        let (backends, backend_places) = backend::admit_all(self.name.as_str(), backends, cx);
+        let spec = PoolSpec {
+            balance: balance?,
             checks,
             agent: self.agent.map(|agent| agent.value.admit(cx)),
             passive: match self.passive.value {
@@ -127,8 +162,13 @@ impl PoolKeys {
             },
             drain: self.drain.map(|drain| drain.0),
             connect: self.connect.value.admit(),
-            backends: backend::admit_all(self.name.as_str(), backends, cx),
+            backends,
             name: self.name.value,
+        };
+        Some(PlacedPool {
+            spec,
+            places,
+            backends: backend_places,
         })
     }
 }

@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use super::{
     admin::TlsKeys,
     http::{ForwardedKeys, LimitKeys, RetryKeys, TimeoutKeys, networks},
+    kernel::{self, LONGEST, Persistence, QuicLbKeys, Source, Tunnel},
     log::{AccessLog, access_log},
     route::{self, PlacedRoute, RouteKeys},
 };
@@ -23,18 +24,19 @@ use crate::{
     },
     name::Name,
     spec::{
-        AccessLogSpec, Forward, HttpSpec, Listen, RouteSpec, Scheme, ServiceKind, ServiceSpec,
+        AccessLogSpec, Forward, HttpSpec, KernelSpec, Listen, RouteSpec, Scheme, ServiceKind,
+        ServiceSpec,
         http::RetrySpec,
         service::{TcpSpec, UdpSpec},
     },
 };
 
 section! {
-    /// Where traffic enters, and where it goes. What it listens for (`tcp`, `udp`, `http`) decides which keys it has.
+    /// Where traffic enters, and where it goes. What it listens for (`tcp`, `udp`, `http`) decides which keys it has, and whether the kernel forwards it (`nat`, `direct`, `tunnel`).
     pub(in crate::config) struct ServiceKeys = "[[service]]" {
         /// The service's name.
         name: Name, required;
-        /// Where it listens, one or several of one protocol: `http://0.0.0.0:80`, `tcp://[::]:25`, `udp://0.0.0.0:53`.
+        /// Where it listens, one or several of one protocol: `http://0.0.0.0:80`, `tcp://[::]:25`, `udp://0.0.0.0:53`. The kernel forwards `sctp` too, and several ports: `tcp://192.0.2.1:8000-8100`, all with `tcp://192.0.2.1:*`.
         listen: OneOrMany<Listen>, required;
         /// How traffic reaches backends.
         forward: Forward, default "\"proxy\"";
@@ -69,7 +71,33 @@ section! {
         /// The most client connections at a time over all workers.
         max_connections: Int<1, 4_294_967_295>, absent "no limit of its own", only "tcp" "http";
         /// Where requests or connections are logged; `false`: nowhere.
-        access_log: AccessLog, absent "as `[log]` says";
+        access_log: AccessLog, absent "as `[log]` says", only "tcp" "udp" "http";
+        /// A client goes where it went before, at whatever address and port of the service: for how long, or a table.
+        persistence: Persistence, absent "each connection is scheduled by itself", only "nat" "direct" "tunnel";
+        /// The hash of `sh` and `mh` takes the client's port too.
+        hash_port: bool, default "false", only "nat" "direct" "tunnel";
+        /// Where `sh` or `mh` lead to a backend that takes nothing, they try further.
+        fallback: bool, default "false", only "nat" "direct" "tunnel";
+        /// Each packet of UDP is scheduled by itself.
+        one_packet: bool, default "false", only "nat" "direct" "tunnel";
+        /// A packet of TCP or SCTP that opens no connection may begin a flow too: after a node took over without its flows.
+        sloppy: bool, default "false", only "nat" "direct" "tunnel";
+        /// Whom backends see: `"client"`, and they must route their answers through this node; or an address of this node and a port of `source-ports` in `[l4]`: `"pool"` takes the node's own address, a list those that follow one another in it.
+        source: Source, default "\"client\"", only "nat";
+        /// What goes around packets.
+        tunnel: Tunnel, default "\"ipip\"", only "tunnel";
+        /// The most that the MSS of a TCP connection may be, bytes: what fits into the tunnel.
+        mss: Int<536, 65_495>, absent "it is left alone", only "nat" "direct" "tunnel";
+        /// SYNs are answered with cookies on behalf of the backend while it is flooded.
+        syn_cookies: bool, default "false", only "nat";
+        /// Connection IDs of QUIC that name the backend; several with different rotation ids.
+        quic_lb: OneOrMany<QuicLbKeys>, absent "they are not looked at", only "nat" "direct" "tunnel";
+        /// How long an idle flow of UDP is remembered.
+        udp_timeout: Time<1000, LONGEST>, absent "as `timeouts` in `[l4]` says", only "nat" "direct" "tunnel";
+        /// Flows of a backend that was removed end at their next packet; without it, their packets are dropped until it is back.
+        expire_removed: bool, default "false", only "nat" "direct" "tunnel";
+        /// What persistence remembers is forgotten once the backend takes no new work.
+        expire_quiescent: bool, default "false", only "nat" "direct" "tunnel";
     }
 }
 
@@ -100,15 +128,24 @@ impl ServiceKeys {
         let form = match scheme {
             Scheme::Tcp => "tcp",
             Scheme::Udp => "udp",
+            Scheme::Sctp => "sctp",
             Scheme::Http | Scheme::Https => "http",
         };
-        let because = format!("service \"{}\" listens for {form}", *self.name);
-        self.given.only_of(form, &because, cx);
-        self.check_forward(form, cx);
+        let name = &self.name.value;
+        if self.is_kernel(form) {
+            self.check_kernel(scheme, cx);
+            let because = format!("service \"{name}\" is forwarded by \"{}\"", *self.forward);
+            self.given.only_of(self.forward.word(), &because, cx);
+        } else {
+            self.check_proxied(form, cx);
+            let because = format!("service \"{name}\" listens for {form}");
+            self.given.only_of(form, &because, cx);
+        }
         let name = self.name.clone();
         let listen = self.listen.value.0.clone();
         let access_log = match &self.access_log {
             Some(given) => access_log(given.value.clone()),
+            None if self.is_kernel(form) => None,
             None => log.cloned(),
         };
         let accept_proxy_protocol = self
@@ -156,13 +193,6 @@ impl ServiceKeys {
         Some(first.scheme)
     }
 
-    fn check_forward(&self, form: &str, cx: &mut Cx<'_>) {
-        if form == "http" && *self.forward != Forward::Proxy {
-            let problem = Problem::error(self.forward.span, "http is carried in user space");
-            cx.push(problem.help("leave `forward` out, or listen for tcp"));
-        }
-    }
-
     fn carried(self, form: &str, cx: &mut Cx<'_>) -> Option<Carried> {
         if form == "http" {
             return self.http(cx);
@@ -177,10 +207,22 @@ impl ServiceKeys {
         let pools = vec![(pool.value.clone(), pool.span)];
         let idle = self.idle_timeout.map(|at| at.0);
         let kind = if *self.forward != Forward::Proxy {
-            ServiceKind::Kernel {
-                forward: *self.forward,
-                pool: pool.value,
-            }
+            ServiceKind::Kernel(Box::new(KernelSpec {
+                hash_port: *self.hash_port,
+                fallback: *self.fallback,
+                persistence: self.persistence.map(|at| kernel::persistence(at.value)),
+                one_packet: *self.one_packet,
+                sloppy: *self.sloppy,
+                source: kernel::source(self.source, cx),
+                tunnel: kernel::tunnel(self.tunnel.value, cx),
+                mss: self.mss.map(|n| n.to()),
+                syn_cookies: *self.syn_cookies,
+                quic_lb: self.quic_lb.map(|at| kernel::quic_lb(at, cx)),
+                udp_timeout: self.udp_timeout.map(|at| at.0),
+                expire_removed: *self.expire_removed,
+                expire_quiescent: *self.expire_quiescent,
+                ..KernelSpec::new(*self.forward, pool.value)
+            }))
         } else if form == "tcp" {
             let base = TcpSpec::to_pool(pool.value);
             ServiceKind::Tcp(TcpSpec {
@@ -264,6 +306,63 @@ impl ServiceKeys {
                 request_id: self.request_id.map(|name| name.value.0),
             })),
         })
+    }
+}
+
+/// What goes with some protocols or some ways of forwarding only, beyond what the key table says.
+impl ServiceKeys {
+    /// Whether the kernel forwards it. What asks for that and cannot have it counts as carried in user space.
+    fn is_kernel(&self, form: &str) -> bool {
+        *self.forward != Forward::Proxy && form != "http"
+    }
+
+    fn check_proxied(&self, form: &str, cx: &mut Cx<'_>) {
+        if form == "http" && *self.forward != Forward::Proxy {
+            let problem = Problem::error(self.forward.span, "http is carried in user space");
+            cx.push(problem.help("leave `forward` out, or listen for tcp"));
+        }
+        for listen in &self.listen.value.0 {
+            if listen.scheme == Scheme::Sctp {
+                let problem = Problem::error(listen.span, "sctp is carried in the kernel only");
+                cx.push(problem.help("write forward = \"nat\", \"direct\" or \"tunnel\""));
+            } else if !listen.is_single() {
+                let message = "only services that the kernel forwards listen on several ports";
+                let problem = Problem::error(listen.span, message);
+                cx.push(problem.help("list each port, or write forward = \"nat\""));
+            }
+        }
+    }
+
+    fn check_kernel(&self, scheme: Scheme, cx: &mut Cx<'_>) {
+        for listen in &self.listen.value.0 {
+            if listen.address.ip().is_unspecified() {
+                let message = "the kernel looks for one address, this is all of them";
+                let problem = Problem::error(listen.span, message);
+                cx.push(problem.help("write the address that clients ask for"));
+            } else if listen.address.port() == 0 && !listen.is_all_ports() {
+                let ip = listen.address.ip();
+                let problem = Problem::error(listen.span, "port 0 is no port to ask for");
+                let all = Listen::all_ports(scheme, ip);
+                cx.push(problem.help(format!("write \"{all}\" for all ports")));
+            }
+        }
+        let wrong = |key: &str, field: &str, given: bool, fits: bool, what: &str| {
+            let place = self.given.place(field).filter(|_| given && !fits)?;
+            let message = format!("`{key}` is for {what} only, this service listens for {scheme}");
+            Some(Problem::error(place, message).help(format!("leave `{key}` out")))
+        };
+        let (tcp, udp) = (scheme == Scheme::Tcp, scheme == Scheme::Udp);
+        let problems = [
+            wrong("one-packet", "one_packet", *self.one_packet, udp, "udp"),
+            wrong("udp-timeout", "udp_timeout", true, udp, "udp"),
+            wrong("quic-lb", "quic_lb", true, udp, "udp"),
+            wrong("sloppy", "sloppy", *self.sloppy, !udp, "tcp and sctp"),
+            wrong("mss", "mss", true, tcp, "tcp"),
+            wrong("syn-cookies", "syn_cookies", *self.syn_cookies, tcp, "tcp"),
+        ];
+        for problem in problems.into_iter().flatten() {
+            cx.push(problem);
+        }
     }
 }
 

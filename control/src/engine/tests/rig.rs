@@ -33,12 +33,8 @@ pub(super) fn key(pool: &str, host: u8) -> BackendKey {
 
 pub(super) fn backend(host: u8) -> BackendSpec {
     BackendSpec {
-        address: address(host),
         weight: 10,
-        backup: false,
-        max_connections: None,
-        disabled: false,
-        check_address: None,
+        ..BackendSpec::at(address(host))
     }
 }
 
@@ -96,10 +92,7 @@ pub(super) fn unchecked(name: &str, hosts: &[u8]) -> PoolSpec {
 pub(super) fn service(name: &str, pool: &str) -> ServiceSpec {
     ServiceSpec {
         name: name.parse().unwrap(),
-        listen: vec![Listen {
-            scheme: Scheme::Tcp,
-            address: ([127, 0, 0, 1], 8080).into(),
-        }],
+        listen: vec![Listen::new(Scheme::Tcp, ([127, 0, 0, 1], 8080).into())],
         kind: ServiceKind::Tcp(TcpSpec::to_pool(pool.parse().unwrap())),
         accept_proxy_protocol: Vec::new(),
         max_connections: None,

@@ -65,9 +65,9 @@ pub(super) fn explain(
             let key = |of: &HashKey| connection_key(of, client);
             to_pool(&mut explanation, &udp.pool, &key, known, ask);
         }
-        ServiceKind::Kernel { pool, .. } => {
+        ServiceKind::Kernel(kernel) => {
             let key = |of: &HashKey| connection_key(of, client);
-            to_pool(&mut explanation, pool, &key, known, ask);
+            to_pool(&mut explanation, &kernel.pool, &key, known, ask);
         }
     }
     Ok(explanation)
