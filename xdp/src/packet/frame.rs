@@ -37,7 +37,7 @@ impl Frame {
     /// Its length, bytes.
     #[inline(always)]
     pub fn len(&self) -> usize {
-        self.end - self.start
+        self.end.wrapping_sub(self.start)
     }
 
     /// Whether it has no bytes.
@@ -49,23 +49,56 @@ impl Frame {
     /// The value at an offset, none if it does not lie wholly in the frame.
     #[inline(always)]
     pub fn read<T: Plain>(&self, offset: usize) -> Option<T> {
-        let at = self.start + offset;
-        if at + size_of::<T>() > self.end {
+        let at = self.start.wrapping_add(offset);
+        if at.wrapping_add(size_of::<T>()) > self.end {
             return None;
         }
         // SAFETY: it lies in the frame, and any bits are a `T`.
-        Some(unsafe { ptr::read_unaligned(at as *const T) })
+        Some(unsafe { load(at as *const T) })
     }
 
     /// Puts a value at an offset; none if it does not lie wholly in the frame.
     #[inline(always)]
     pub fn write<T: Plain>(&self, offset: usize, value: T) -> Option<()> {
-        let at = self.start + offset;
-        if at + size_of::<T>() > self.end {
+        let at = self.start.wrapping_add(offset);
+        if at.wrapping_add(size_of::<T>()) > self.end {
             return None;
         }
         // SAFETY: it lies in the frame.
-        unsafe { ptr::write_unaligned(at as *mut T, value) };
+        unsafe { store(at as *mut T, value) };
         Some(())
+    }
+}
+
+/// Reads from any address.
+///
+/// # Safety
+/// The bytes must be readable.
+#[inline(always)]
+unsafe fn load<T: Plain>(at: *const T) -> T {
+    // A load that must suit any alignment becomes one of single bytes in BPF's code; its machine needs none of that:
+    // the verifier refuses unaligned loads where the processor cannot do them.
+    if cfg!(target_arch = "bpf") {
+        // SAFETY: readable, as the caller says; the machine loads from any address.
+        unsafe { ptr::read(at) }
+    } else {
+        // SAFETY: readable, as the caller says.
+        unsafe { ptr::read_unaligned(at) }
+    }
+}
+
+/// Writes to any address.
+///
+/// # Safety
+/// The bytes must be writable.
+#[inline(always)]
+unsafe fn store<T: Plain>(at: *mut T, value: T) {
+    // As in `load`.
+    if cfg!(target_arch = "bpf") {
+        // SAFETY: writable, as the caller says; the machine stores to any address.
+        unsafe { ptr::write(at, value) }
+    } else {
+        // SAFETY: writable, as the caller says.
+        unsafe { ptr::write_unaligned(at, value) }
     }
 }

@@ -1,1 +1,27 @@
-//! (to be written)
+//! What a packet must look like when it leaves.
+//!
+//! Functions on a [`crate::packet::Frame`] and what [`crate::packet::parse`] found in it. None means that the frame was too short for
+//! the change (it is then in an undefined state: drop it). Checksums are mended for what changed. What changes the
+//! frame's size works on a [`Room`]:
+//! [`mod@nat`] and [`mod@icmp`] translate, [`mod@link`] addresses the next hop, [`mod@tunnel`] encapsulates, [`mod@answer`] turns
+//! a packet into the ICMP error it causes, [`mod@tcp`] knows the options of a SYN and answers it with a cookie.
+
+mod answer;
+mod checksum;
+mod icmp;
+mod link;
+mod nat;
+mod room;
+mod sum;
+mod tcp;
+mod tunnel;
+
+pub use self::{
+    answer::{too_big, ttl_exceeded},
+    icmp::translate_icmp_error,
+    link::link,
+    nat::{decrement_ttl, translate},
+    room::Room,
+    tcp::{clamp_mss, syn_ack},
+    tunnel::{Outer, encapsulate, overhead},
+};

@@ -1,0 +1,56 @@
+//! The link layer: who sends, who receives, in which VLAN.
+
+use super::Room;
+use crate::{
+    abi::{Family, Hop},
+    packet::{
+        Frame,
+        header::{Ethernet, Tag},
+    },
+};
+
+/// 802.1Q, network byte order.
+const TAG: u16 = 0x8100_u16.to_be();
+
+/// Makes the frame one for the next hop; `l3` is where the IP header begins. The frame's size may change.
+#[inline(always)]
+pub fn link<F: Family, R: Room>(room: &mut R, l3: usize, hop: &Hop) -> Option<()> {
+    let wanted = header_length(hop);
+    if l3 < wanted {
+        room.grow(wanted - l3)?;
+    } else if l3 > wanted {
+        room.shrink(l3 - wanted)?;
+    }
+    put::<F>(room.frame(), hop)
+}
+
+/// How long the link-layer header towards a next hop is, bytes.
+#[inline(always)]
+pub(super) fn header_length(hop: &Hop) -> usize {
+    if hop.vlan == 0 {
+        size_of::<Ethernet>()
+    } else {
+        size_of::<Ethernet>() + size_of::<Tag>()
+    }
+}
+
+/// Writes the link-layer header of a packet of family `F`, for which there is just enough room.
+#[inline(always)]
+pub(super) fn put<F: Family>(frame: Frame, hop: &Hop) -> Option<()> {
+    let ethertype = F::ETHERTYPE.to_be();
+    let tagged = hop.vlan != 0;
+    let ethernet = Ethernet {
+        target: hop.target,
+        source: hop.source,
+        ethertype: if tagged { TAG } else { ethertype },
+    };
+    frame.write(0, ethernet)?;
+    if tagged {
+        let tag = Tag {
+            tci: hop.vlan.to_be(),
+            ethertype,
+        };
+        frame.write(size_of::<Ethernet>(), tag)?;
+    }
+    Some(())
+}

@@ -1,0 +1,123 @@
+//! The Internet checksum computed anew, for headers that were not there before.
+
+use super::checksum::fold;
+use crate::{
+    abi::Family,
+    packet::{Frame, header::Ipv4},
+};
+
+/// The longest range that is summed, bytes: what fits a page beside XDP's headroom.
+const LONGEST: usize = 4096;
+
+/// A sum of 16-bit words in one's complement.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sum(u64);
+
+impl Sum {
+    /// Two adjoining words, as they lie in the packet.
+    #[inline(always)]
+    pub(super) fn words(&mut self, words: u32) {
+        self.0 += u64::from(words);
+    }
+
+    /// A word, as it lies in the packet.
+    #[inline(always)]
+    pub(super) fn word(&mut self, word: u16) {
+        self.0 += u64::from(word);
+    }
+
+    /// The pseudo header (RFC 768, RFC 9293, RFC 8200): both addresses, the protocol and the length from the transport
+    /// header on.
+    #[inline(always)]
+    pub(super) fn pseudo<F: Family>(&mut self, src: F::Addr, dst: F::Addr, proto: u8, length: u32) {
+        let (src, dst) = (F::widen(src), F::widen(dst));
+        self.words(src.a);
+        self.words(dst.a);
+        if F::IS_V6 {
+            self.words(src.b);
+            self.words(src.c);
+            self.words(src.d);
+            self.words(dst.b);
+            self.words(dst.c);
+            self.words(dst.d);
+        }
+        self.words(length.to_be());
+        self.words(u32::from(proto).to_be());
+    }
+
+    /// All bytes of a range that begins at an even offset of what the checksum covers.
+    #[inline(always)]
+    pub(super) fn range(&mut self, frame: Frame, at: usize, length: usize) -> Option<()> {
+        let sum = range(frame, at, length);
+        if sum == u64::MAX {
+            return None;
+        }
+        self.0 += sum;
+        Some(())
+    }
+
+    /// The checksum.
+    #[inline(always)]
+    pub(super) fn checksum(self) -> u16 {
+        !fold(self.0)
+    }
+}
+
+/// Sum of a range; `u64::MAX` if it does not lie in the frame or is too long. A number, since a subprogram of the
+/// kernel returns nothing larger.
+#[inline(never)]
+fn range(frame: Frame, at: usize, length: usize) -> u64 {
+    let mut at = at;
+    let mut left = length;
+    let mut sum = 0;
+    for _ in 0..LONGEST / 8 {
+        if left < 8 {
+            break;
+        }
+        let Some(words) = frame.read::<u64>(at) else {
+            return u64::MAX;
+        };
+        sum += (words & 0xffff_ffff) + (words >> 32);
+        at += 8;
+        left -= 8;
+    }
+    if left >= 4 {
+        let Some(words) = frame.read::<u32>(at) else {
+            return u64::MAX;
+        };
+        sum += u64::from(words);
+        at += 4;
+        left -= 4;
+    }
+    if left >= 2 {
+        let Some(word) = frame.read::<u16>(at) else {
+            return u64::MAX;
+        };
+        sum += u64::from(word);
+        at += 2;
+        left -= 2;
+    }
+    if left == 1 {
+        let Some(byte) = frame.read::<u8>(at) else {
+            return u64::MAX;
+        };
+        // The missing second byte of the word counts as 0.
+        sum += u64::from((u16::from(byte) << 8).to_be());
+        left = 0;
+    }
+    if left == 0 { sum } else { u64::MAX }
+}
+
+/// The checksum of an IPv4 header without options whose checksum field is 0.
+#[inline(always)]
+pub(super) fn ipv4_header(ip: &Ipv4) -> u16 {
+    let mut sum = Sum::default();
+    sum.word((u16::from(ip.version_ihl) << 8 | u16::from(ip.tos)).to_be());
+    sum.word(ip.length);
+    sum.word(ip.id);
+    sum.word(ip.fragment);
+    sum.word((u16::from(ip.ttl) << 8 | u16::from(ip.proto)).to_be());
+    sum.words(ip.src);
+    sum.words(ip.dst);
+    sum.checksum()
+}
