@@ -1,1 +1,5 @@
 //! The kernel data plane's driver: loads the XDP program, keeps its tables what the plan says, reads what it counted.
+//!
+//! [`mod@status`] is what it tells.
+
+pub mod status;
