@@ -3,7 +3,10 @@
 use control::config::{Diagnostics, NoSources, Style, diff, parse};
 use proptest::prelude::*;
 
-const EXAMPLES: [&str; 5] = [
+const EXAMPLES: [&str; 8] = [
+    include_str!("../../examples/l4-nat.toml"),
+    include_str!("../../examples/l4-direct.toml"),
+    include_str!("../../examples/l4-tunnel.toml"),
     include_str!("../../examples/http.toml"),
     include_str!("../../examples/tcp.toml"),
     include_str!("../../examples/udp.toml"),

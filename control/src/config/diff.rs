@@ -2,12 +2,12 @@
 //!
 //! It goes over the serialised form, so that a new field of the [`Spec`] is compared without a line here.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::spec::Spec;
+use crate::spec::{ServiceKind, ServiceSpec, Spec};
 
 /// One difference between two configurations.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -82,6 +82,25 @@ pub fn diff(old: &Spec, new: &Spec) -> Vec<Change> {
             before: Some("***".into()),
             after: Some("***".into()),
         });
+    }
+    // So are keys of QUIC.
+    let with_keys = |service: &&Arc<ServiceSpec>| match &service.kind {
+        ServiceKind::Kernel(kernel) => kernel.quic_lb.is_some(),
+        _ => false,
+    };
+    for service in new.services.iter().filter(with_keys) {
+        let subject = format!("service {}", service.name);
+        let before = old.service(&service.name);
+        if before.is_some_and(|before| before != service)
+            && !out.iter().any(|change| change.subject == subject)
+        {
+            out.push(Change {
+                subject,
+                item: "quic-lb key".into(),
+                before: Some("***".into()),
+                after: Some("***".into()),
+            });
+        }
     }
     out
 }
@@ -466,6 +485,79 @@ mod tests {
         let changes = diff(&spec("0123456789abcdef"), &spec("fedcba9876543210"));
         let shown: Vec<_> = changes.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["admin: token changed"]);
+
+        let text = r#"
+            pool = [{ name = "p", backends = [{ address = "10.0.0.1", server-id = "01" }] }]
+            [[service]]
+            name = "s"
+            listen = "udp://192.0.2.1:443"
+            forward = "nat"
+            pool = "p"
+            quic-lb = { server-id-length = 1, nonce-length = 4, key = { env = "K" } }
+        "#;
+        let spec = |key| parse(text, "t", &Token(key)).unwrap().spec;
+        let changes = diff(
+            &spec("8f95f09245765f80256934e50c66207f"),
+            &spec("00000000000000000000000000000000"),
+        );
+        let shown: Vec<_> = changes.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["service s: quic-lb key changed"]);
+    }
+
+    #[test]
+    fn services_of_the_kernel() {
+        const OLD: &str = r#"
+            [[pool]]
+            name = "web"
+            balance = "sh"
+            backends = ["10.0.0.11", { address = "10.0.0.12", server-id = "01" }]
+            [[service]]
+            name = "vip"
+            listen = "udp://192.0.2.1:443"
+            forward = "nat"
+            pool = "web"
+        "#;
+        let changes = |pool: (&str, &str), keys: &str| -> Vec<String> {
+            let new = OLD.replace(pool.0, pool.1) + keys;
+            let spec = |text| parse(text, "t", &NoSources).unwrap().spec;
+            let changes = diff(&spec(OLD), &spec(&new));
+            changes.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            changes(
+                ("443", "440-450"),
+                "hash-port = true\npersistence = { mask = 24 }\nsource = [\"10.0.0.8\"]\nudp-timeout = \"1min\"\n\
+                 quic-lb = { server-id-length = 1, nonce-length = 4 }\n[l4]\ninterfaces = [\"eth0\"]\n\
+                 timeouts = { tcp = \"1h\" }"
+            ),
+            [
+                "service vip: hash-port false -> true",
+                "service vip: persistence none -> mask 255.255.255.0, prefix6 128, timeout 5min",
+                "service vip: quic-lb none -> nonce-length 4, rotation 0, server-id-length 1",
+                "service vip: source client -> 10.0.0.8",
+                "service vip: udp-timeout none -> 1min",
+                "service vip: listen udp://192.0.2.1:443 -> udp://192.0.2.1:440-450",
+                "l4: interfaces auto -> eth0",
+                "l4: timeouts.tcp 15min -> 1h",
+            ]
+        );
+        assert_eq!(
+            changes(
+                (
+                    "\"10.0.0.11\"",
+                    "{ address = \"10.0.0.11\", forward = \"tunnel\", tunnel = \"gue\" }"
+                ),
+                ""
+            ),
+            [
+                "pool web: backend 10.0.0.11:0 forward none -> tunnel",
+                "pool web: backend 10.0.0.11:0 tunnel none -> gue:6080",
+            ]
+        );
+        assert_eq!(
+            changes(("\"nat\"", "\"tunnel\""), ""),
+            ["service vip: forward nat -> tunnel"]
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     name::Name,
     spec::{
-        AdminSpec, LogSpec, ProxySpec, ServiceKind, Spec,
+        AdminSpec, Forward, KernelSpec, L4Spec, LogSpec, ProxySpec, ServiceKind, Spec,
         check::PassiveSpec,
         http::HttpSpec,
         pool::{ConnectSpec, QueueSpec},
@@ -18,12 +18,21 @@ use crate::{
     },
 };
 
-const EXAMPLES: [(&str, &str); 6] = [
+const EXAMPLES: [(&str, &str); 9] = [
     ("minimal", include_str!("../../../examples/minimal.toml")),
     ("http", include_str!("../../../examples/http.toml")),
     ("tcp", include_str!("../../../examples/tcp.toml")),
     ("udp", include_str!("../../../examples/udp.toml")),
     ("checks", include_str!("../../../examples/checks.toml")),
+    ("l4-nat", include_str!("../../../examples/l4-nat.toml")),
+    (
+        "l4-direct",
+        include_str!("../../../examples/l4-direct.toml"),
+    ),
+    (
+        "l4-tunnel",
+        include_str!("../../../examples/l4-tunnel.toml"),
+    ),
     (
         "reference",
         include_str!("../../../examples/reference.toml"),
@@ -51,7 +60,7 @@ fn examples_are_taken_without_a_warning() {
 
 #[test]
 fn the_reference_names_every_key() {
-    let (_, text) = EXAMPLES[5];
+    let (_, text) = EXAMPLES[8];
     for section in sections().into_iter().chain([RootKeys::SECTION]) {
         for key in section.keys {
             let name = key.name();
@@ -67,7 +76,7 @@ fn the_reference_names_every_key() {
 
 #[test]
 fn defaults_of_the_reference_are_the_defaults() {
-    let (_, text) = EXAMPLES[5];
+    let (_, text) = EXAMPLES[8];
     let uncommented: Vec<String> = text
         .lines()
         .map(|line| match line.strip_prefix('#') {
@@ -104,11 +113,17 @@ fn defaults_are_those_of_the_spec() {
         name = "u"
         listen = "udp://0.0.0.0:82"
         pool = "p"
+        [[service]]
+        name = "k"
+        listen = "tcp://192.0.2.1:83"
+        forward = "nat"
+        pool = "p"
         "#,
     );
     assert_eq!(spec.admin, AdminSpec::default());
     assert_eq!(spec.log, LogSpec::default());
     assert_eq!(spec.proxy, ProxySpec::default());
+    assert_eq!(spec.l4, L4Spec::default());
     let pool = &spec.pools[0];
     assert_eq!(pool.passive, PassiveSpec::default());
     assert_eq!(pool.queue, QueueSpec::default());
@@ -124,7 +139,8 @@ fn defaults_are_those_of_the_spec() {
         [
             ServiceKind::Http(Box::new(http)),
             ServiceKind::Tcp(TcpSpec::to_pool(name.clone())),
-            ServiceKind::Udp(UdpSpec::to_pool(name)),
+            ServiceKind::Udp(UdpSpec::to_pool(name.clone())),
+            ServiceKind::Kernel(Box::new(KernelSpec::new(Forward::Nat, name))),
         ]
     );
 }
@@ -436,7 +452,7 @@ fn the_schema_refuses_what_parsing_refuses_by_form() {
         "[pool]\nname = \"a\"",
         "[[pool]]\nname = \"a\"",
         "[[pool]]\nname = \"a b\"\nbackends = []",
-        "[[pool]]\nname = \"a\"\nbackends = [\"10.0.0.1\"]",
+        "[[pool]]\nname = \"a\"\nbackends = [\"10.0.0.1:\"]",
         "[[pool]]\nname = \"a\"\nbackends = []\nslow-start = 5",
         "[[pool]]\nname = \"a\"\nbackends = []\nslow-start = \"5\"",
         "[[pool]]\nname = \"a\"\nbackends = []\nbalance = \"zebra\"",

@@ -154,8 +154,8 @@ impl Given {
             .map(|(_, span)| *span)
     }
 
-    /// Complains of keys that do not belong to `form`; `because` says what makes the section that form.
-    pub(super) fn only_of(&self, form: &str, because: &str, cx: &mut Cx<'_>) {
+    /// Complains of keys that do not belong to `form`; `because` says of a key what makes the section that form.
+    pub(super) fn only_of(&self, form: &str, because: impl Fn(&Key) -> String, cx: &mut Cx<'_>) {
         for (key, span) in &self.0 {
             if key.only.is_empty() || key.only.contains(&form) {
                 continue;
@@ -164,8 +164,9 @@ impl Given {
             let problem = Problem::error(
                 *span,
                 format!(
-                    "`{name}` is a key of {} only; {because}",
-                    key.only.join(" and ")
+                    "`{name}` is a key of {} only; {}",
+                    enumerated(key.only),
+                    because(key)
                 ),
             );
             cx.push(problem.help(format!("leave `{name}` out")));
@@ -259,6 +260,15 @@ impl<'t, 'i> Table<'t, 'i> {
     /// A key that need not be there. One that cannot be read counts as not there: it was complained of.
     pub(super) fn optional<T: Read>(&self, field: &str, cx: &mut Cx<'_>) -> Option<At<T>> {
         self.field(field, cx).flatten()
+    }
+}
+
+/// Words in a sentence: `a`, `a and b`, `a, b and c`.
+fn enumerated(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => (*one).into(),
+        [front @ .., last] => format!("{} and {last}", front.join(", ")),
     }
 }
 

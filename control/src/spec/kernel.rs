@@ -88,6 +88,7 @@ pub struct PersistenceSpec {
     #[serde(serialize_with = "value::duration")]
     pub timeout: Duration,
     /// What of an IPv4 address tells clients apart.
+    #[serde(rename = "mask")]
     pub mask4: Ipv4Addr,
     /// How many leading bits of an IPv6 address do.
     pub prefix6: u8,
@@ -106,8 +107,7 @@ impl PersistenceSpec {
 }
 
 /// Whom the backends of a `nat` service see as the source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NatSource {
     /// The client; backends must route their answers through this node.
     Client,
@@ -116,8 +116,18 @@ pub enum NatSource {
     Pool(Vec<IpAddr>),
 }
 
+impl Serialize for NatSource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Client => serializer.serialize_str("client"),
+            Self::Pool(addresses) if addresses.is_empty() => serializer.serialize_str("pool"),
+            Self::Pool(addresses) => addresses.serialize(serializer),
+        }
+    }
+}
+
 /// What goes around a packet to a `tunnel` backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TunnelSpec {
     /// The encapsulation.
     pub kind: TunnelKind,
@@ -145,6 +155,25 @@ impl TunnelSpec {
     }
 }
 
+impl fmt::Display for TunnelSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.word())?;
+        if self.port != 0 {
+            write!(f, ":{}", self.port)?;
+        }
+        if self.checksum {
+            f.write_str(" with checksum")?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for TunnelSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl Default for TunnelSpec {
     fn default() -> Self {
         Self::new(TunnelKind::IpIp)
@@ -163,8 +192,21 @@ pub enum TunnelKind {
     Gre,
 }
 
+impl TunnelKind {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::IpIp => "ipip",
+            Self::Gue => "gue",
+            Self::Gre => "gre",
+        }
+    }
+}
+
 /// Connection IDs of QUIC that name the backend (draft-ietf-quic-load-balancers).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub struct QuicLbSpec {
     /// The configurations, at most one for each rotation id; all of one server-id length.
     pub configs: Vec<QuicLbConfig>,

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::value;
 
@@ -48,13 +48,21 @@ impl Default for L4Spec {
 }
 
 /// The interfaces that the program is attached to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Interfaces {
     /// All that packets can come in by.
     Auto,
     /// These.
     Named(Vec<String>),
+}
+
+impl Serialize for Interfaces {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Named(names) => names.serialize(serializer),
+        }
+    }
 }
 
 /// How the program is attached to an interface.

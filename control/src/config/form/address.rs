@@ -44,8 +44,7 @@ pub(in crate::config) struct Server(pub(in crate::config) SocketAddr);
 impl Form for Server {
     const WHAT: &'static str = Address::WHAT;
     const EXAMPLE: &'static str = Address::EXAMPLE;
-    const PATTERN: &'static str =
-        r"^([0-9.]+(:[0-9]+)?|\[[0-9a-fA-F:.]+\](:[0-9]+)?|[0-9a-fA-F:.]+)$";
+    const PATTERN: &'static str = r"^([0-9.]+(:[0-9]+)?|\[[0-9a-fA-F:.]+\](:[0-9]+)?|[0-9a-fA-F]{0,4}(:[0-9a-fA-F]{0,4}){2,})$";
 
     fn parse(text: &str) -> Result<Self, Fault> {
         let in_brackets = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
@@ -265,6 +264,10 @@ impl Form for Listen {
 /// neither.
 fn several_ports(text: &str) -> Option<Result<(String, Option<u16>), Fault>> {
     let (host, ports) = text.rsplit_once(':')?;
+    if (ports == "*" || ports.contains('-')) && host.parse::<std::net::Ipv6Addr>().is_ok() {
+        let fault = Fault::new("an IPv6 address with a port stands in brackets");
+        return Some(Err(fault.help(format!("write \"[{host}]:{ports}\""))));
+    }
     if ports == "*" {
         return Some(Ok((format!("{host}:0"), Some(u16::MAX))));
     }
@@ -357,9 +360,28 @@ mod tests {
         for text in ["10.0.0.1:80", "[2001:db8::1]:443"] {
             assert_eq!(Address::parse(text).unwrap().0.to_string(), text);
         }
-        for text in ["tcp://0.0.0.0:80", "https://[::]:443", "udp://127.0.0.1:0"] {
+        for text in [
+            "tcp://0.0.0.0:80",
+            "https://[::]:443",
+            "udp://127.0.0.1:0",
+            "tcp://192.0.2.1:8000-8100",
+            "sctp://[2001:db8::1]:1-65535",
+            "udp://192.0.2.1:*",
+            "tcp://[2001:db8::1]:*",
+        ] {
             assert_eq!(Listen::parse(text).unwrap().to_string(), text);
         }
+        for (text, address) in [
+            ("10.0.0.1", "10.0.0.1:0"),
+            ("10.0.0.1:80", "10.0.0.1:80"),
+            ("[2001:db8::1]", "[2001:db8::1]:0"),
+            ("2001:db8::1", "[2001:db8::1]:0"),
+            // What could be meant either way has a port or brackets.
+            ("[2001:db8::1:80]", "[2001:db8::1:80]:0"),
+        ] {
+            assert_eq!(Server::parse(text).unwrap().0.to_string(), address);
+        }
+        assert!(Server::parse("2001:db8::1:80").is_err());
         assert_eq!(IpNet::parse("10.1.2.3").unwrap().to_string(), "10.1.2.3/32");
     }
 
@@ -378,8 +400,15 @@ mod tests {
             "ä:1",
             "tcp://ä:x/ö",
             "[::1%1]:80",
+            "tcp://:*",
+            "tcp://*:*",
+            "tcp://-:-",
+            "tcp://[::1:1-2",
+            "udp://::1:*",
+            "udp://1.2.3.4:99999-99999",
         ] {
             drop(Address::parse(text));
+            drop(Server::parse(text));
             drop(Listen::parse(text));
             drop(AdminAddress::parse(text));
             drop(IpNet::parse(text));

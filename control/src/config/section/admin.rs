@@ -122,8 +122,8 @@ impl AdminKeys {
         let metrics = self.metrics.as_ref().map(|at| at.0);
         let listen = match &self.listen.value {
             AdminAddress::Unix(path) => {
-                self.given
-                    .only_of("unix", "the permissions of a unix socket decide", cx);
+                let because = |_: &_| "the permissions of a unix socket decide".into();
+                self.given.only_of("unix", because, cx);
                 AdminListen::Unix {
                     path: path.clone(),
                     mode: self.mode.0,
@@ -131,7 +131,8 @@ impl AdminKeys {
                 }
             }
             AdminAddress::Tcp(address) => {
-                self.given.only_of("tcp", "this listener is not a file", cx);
+                let because = |_: &_| "this listener is not a file".into();
+                self.given.only_of("tcp", because, cx);
                 AdminListen::Tcp {
                     address: *address,
                     auth: self.auth(*address, cx)?,

@@ -59,7 +59,6 @@ pub(in crate::config) type Backend = Either<Server, BackendKeys>;
 
 /// Where a backend's address and its keys for kernel services stand.
 #[derive(Clone, Copy, Debug)]
-#[allow(dead_code, reason = "read by the cross checks of kernel services")]
 pub(in crate::config) struct BackendPlaces {
     pub(in crate::config) address: Span,
     pub(in crate::config) forward: Option<Span>,

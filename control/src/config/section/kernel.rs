@@ -131,7 +131,9 @@ pub(in crate::config) fn source(given: At<Source>, cx: &mut Cx<'_>) -> NatSource
             continue;
         }
         let before = last[usize::from(at.is_ipv6())].replace(at);
-        if let Some(before) = before.filter(|before| follower(before.value) != Some(at.value)) {
+        if let Some(before) = before
+            .filter(|before| before.value != at.value && follower(before.value) != Some(at.value))
+        {
             let message = format!("{} does not follow {}", at.value, before.value);
             let problem = Problem::error(at.span, message).related(before.span, "this one");
             let next = follower(before.value).unwrap_or(before.value);
@@ -251,7 +253,10 @@ section! {
 }
 
 pub(in crate::config) fn quic_lb(given: At<OneOrMany<QuicLbKeys>>, cx: &mut Cx<'_>) -> QuicLbSpec {
-    let ids: Vec<_> = given.0.iter().map(|keys| keys.rotation.clone()).collect();
+    // One that could not be read stands at its default.
+    let read = |keys: &&At<QuicLbKeys>| keys.rotation.given || !keys.value.given.has("rotation");
+    let ids = given.0.iter().filter(read);
+    let ids: Vec<_> = ids.map(|keys| keys.rotation.clone()).collect();
     unique(&ids, "the rotation id", |id| id.to::<u8>().to_string(), cx);
     let first = given.0.first().map(|keys| keys.server_id_length.clone());
     for keys in &given.0 {

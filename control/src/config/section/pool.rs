@@ -87,7 +87,6 @@ words!(ProxyProtocol {
 });
 
 /// A pool, and where what it says stands.
-#[allow(dead_code, reason = "read by the cross checks of kernel services")]
 pub(in crate::config) struct PlacedPool {
     pub(in crate::config) spec: PoolSpec,
     pub(in crate::config) places: PoolPlaces,
@@ -96,7 +95,6 @@ pub(in crate::config) struct PlacedPool {
 }
 
 /// Where the keys of a pool stand that do not go with every service.
-#[allow(dead_code, reason = "read by the cross checks of kernel services")]
 pub(in crate::config) struct PoolPlaces {
     /// Its name.
     pub(in crate::config) name: Span,

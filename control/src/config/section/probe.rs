@@ -214,7 +214,7 @@ impl CheckKeys {
             }
         };
         self.given
-            .only_of(form, &format!("this is a check by {form}"), cx);
+            .only_of(form, |_| format!("this is a check by {form}"), cx);
         match form {
             "tcp" => match self.tcp?.value {
                 Either::One(On) => Some(ProbeKind::Tcp {

@@ -18,9 +18,9 @@ use crate::{
             number::{Int, Time},
             words::words,
         },
-        kind::section,
+        kind::{Key, section},
         limits,
-        walk::{At, Cx, too_many, unique},
+        walk::{At, Cx, Given, too_many, unique},
     },
     name::Name,
     spec::{
@@ -116,6 +116,8 @@ pub(in crate::config) struct PlacedService {
     pub(in crate::config) pools: Vec<(Name, Span)>,
     /// Where its routes stand; empty if it has none of its own.
     pub(in crate::config) routes: Vec<Span>,
+    /// The keys that it has.
+    pub(in crate::config) given: Given,
 }
 
 impl ServiceKeys {
@@ -131,16 +133,8 @@ impl ServiceKeys {
             Scheme::Sctp => "sctp",
             Scheme::Http | Scheme::Https => "http",
         };
-        let name = &self.name.value;
-        if self.is_kernel(form) {
-            self.check_kernel(scheme, cx);
-            let because = format!("service \"{name}\" is forwarded by \"{}\"", *self.forward);
-            self.given.only_of(self.forward.word(), &because, cx);
-        } else {
-            self.check_proxied(form, cx);
-            let because = format!("service \"{name}\" listens for {form}");
-            self.given.only_of(form, &because, cx);
-        }
+        self.check_form(scheme, form, cx);
+        let given = self.given.clone();
         let name = self.name.clone();
         let listen = self.listen.value.0.clone();
         let access_log = match &self.access_log {
@@ -158,6 +152,7 @@ impl ServiceKeys {
             listen: listen.iter().map(|at| at.span).collect(),
             pools: carried.pools,
             routes: carried.routes,
+            given,
             spec: ServiceSpec {
                 name: name.value,
                 listen: listen.into_iter().map(|at| at.value).collect(),
@@ -316,6 +311,35 @@ impl ServiceKeys {
         *self.forward != Forward::Proxy && form != "http"
     }
 
+    /// Every key belongs to what is listened for, and to how it is forwarded.
+    fn check_form(&self, scheme: Scheme, form: &str, cx: &mut Cx<'_>) {
+        let (name, forward) = (&self.name.value, *self.forward);
+        if self.is_kernel(form) {
+            self.check_kernel(scheme, cx);
+            let because = |key: &Key| {
+                let by = format!("service \"{name}\" is forwarded by \"{forward}\"");
+                match key.field {
+                    "accept_proxy_protocol" => format!(
+                        "{by}, and a client's address travels in PROXY protocol only in user space"
+                    ),
+                    _ => by,
+                }
+            };
+            self.given.only_of(forward.word(), because, cx);
+        } else {
+            self.check_proxied(form, cx);
+            let because = |key: &Key| {
+                let by = if is_of_kernel(key) {
+                    "is carried in user space".into()
+                } else {
+                    format!("listens for {form}")
+                };
+                format!("service \"{name}\" {by}")
+            };
+            self.given.only_of(form, because, cx);
+        }
+    }
+
     fn check_proxied(&self, form: &str, cx: &mut Cx<'_>) {
         if form == "http" && *self.forward != Forward::Proxy {
             let problem = Problem::error(self.forward.span, "http is carried in user space");
@@ -364,6 +388,14 @@ impl ServiceKeys {
             cx.push(problem);
         }
     }
+}
+
+/// Whether a key is only of services that the kernel forwards.
+fn is_of_kernel(key: &Key) -> bool {
+    let forwards = [Forward::Nat, Forward::Direct, Forward::Tunnel];
+    forwards
+        .iter()
+        .any(|forward| key.only.contains(&forward.word()))
 }
 
 /// What becomes of a service's traffic, and where that is said.
