@@ -3,3 +3,5 @@
 //! [`mod@status`] is what it tells.
 
 pub mod status;
+
+pub mod net;

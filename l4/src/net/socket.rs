@@ -1,0 +1,191 @@
+//! The two sockets to the kernel: [`Requests`] asks and waits for the answer, [`Events`] hears what changes.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netlink::SocketAddrNetlink,
+    recvfrom, sendto, socket_with, sockopt,
+};
+
+use super::wire::{Message, Messages, NLMSG_DONE, NLMSG_ERROR, Request, flags};
+
+/// A datagram of the kernel is at most this long (dumps fill up to 32 KiB).
+const DATAGRAM: usize = 64 * 1024;
+/// Messages between the question and its answer that are read before giving up: a socket of our own carries few.
+const PATIENCE: usize = 1 << 20;
+/// How often a dump that was interrupted is begun anew.
+const DUMPS: usize = 5;
+/// Room for events while this process does not get to read: a link that goes down takes all its routes with it.
+const EVENT_ROOM: usize = 4 << 20;
+
+/// The multicast groups listened to, as bits (`RTNLGRP_*`, one less).
+const GROUPS: u32 = bit(1) // links
+    | bit(3) // neighbours
+    | bit(5) | bit(9) // addresses
+    | bit(7) | bit(11) // routes
+    | bit(8) | bit(19) // rules
+    | bit(32); // next hops
+
+const fn bit(group: u32) -> u32 {
+    1 << (group - 1)
+}
+
+fn open(groups: u32, more: SocketFlags) -> io::Result<OwnedFd> {
+    let kind = SocketType::RAW;
+    let socket = socket_with(
+        AddressFamily::NETLINK,
+        kind,
+        more | SocketFlags::CLOEXEC,
+        None, // NETLINK_ROUTE is 0
+    )?;
+    bind(&socket, &SocketAddrNetlink::new(0, groups))?;
+    Ok(socket)
+}
+
+/// Receives one datagram of the kernel's; 0 bytes for one of somebody else.
+fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let (length, _, sender) = recvfrom(socket, &mut *buffer, RecvFlags::empty())?;
+    let sender = sender.and_then(|any| SocketAddrNetlink::try_from(any).ok());
+    let is_kernel = sender.is_some_and(|sender| sender.pid() == 0);
+    Ok(if is_kernel { length } else { 0 })
+}
+
+/// Asks the kernel.
+#[derive(Debug)]
+pub(super) struct Requests {
+    socket: OwnedFd,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl Requests {
+    /// Opens a socket of its own.
+    pub(super) fn open() -> io::Result<Self> {
+        let socket = open(0, SocketFlags::empty())?;
+        // The kernel answers at once; one that does not must not hold a thread for ever.
+        let limit = Some(std::time::Duration::from_secs(5));
+        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, limit)?;
+        Ok(Self {
+            socket,
+            sequence: 0,
+            buffer: vec![0; DATAGRAM],
+        })
+    }
+
+    /// Has something done.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(super) fn perform(&mut self, request: Request) -> io::Result<()> {
+        self.ask(request, &mut |_| {})
+    }
+
+    /// Asks for everything of a kind, and gives each message to `each`. If things change meanwhile it begins anew,
+    /// so `each` may see the same thing more than once.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(super) fn dump(
+        &mut self,
+        kind: u16,
+        fixed: &[u8],
+        each: &mut dyn FnMut(&Message<'_>),
+    ) -> io::Result<()> {
+        for _ in 0..DUMPS {
+            let mut interrupted = false;
+            let request = Request::new(kind, flags::DUMP, fixed);
+            self.ask(request, &mut |message| {
+                interrupted |= message.flags & flags::DUMP_INTERRUPTED != 0;
+                each(message);
+            })?;
+            if !interrupted {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks, gives all but the last message of the answer to `each`, and says how it ended. The request must be one
+    /// that is acknowledged or a dump.
+    pub(super) fn ask(
+        &mut self,
+        request: Request,
+        each: &mut dyn FnMut(&Message<'_>),
+    ) -> io::Result<()> {
+        self.sequence = self.sequence.wrapping_add(1).max(1);
+        let bytes = request.finish(self.sequence);
+        let kernel = SocketAddrNetlink::new(0, 0);
+        let _ = sendto(&self.socket, &bytes, SendFlags::empty(), &kernel)?;
+        for _ in 0..PATIENCE {
+            let length = receive(&self.socket, &mut self.buffer)?;
+            for message in Messages(self.buffer.get(..length).unwrap_or_default()) {
+                if message.sequence != self.sequence {
+                    continue;
+                }
+                match message.kind {
+                    NLMSG_DONE => return Ok(()),
+                    NLMSG_ERROR => return outcome(&message),
+                    _ => each(&message),
+                }
+            }
+        }
+        Err(io::ErrorKind::TimedOut.into())
+    }
+}
+
+fn outcome(message: &Message<'_>) -> io::Result<()> {
+    match message.error() {
+        Some(0) => Ok(()),
+        Some(number) => Err(io::Error::from_raw_os_error(number)),
+        None => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Hears what changes.
+#[derive(Debug)]
+pub(super) struct Events {
+    socket: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+impl Events {
+    /// Begins to listen.
+    pub(super) fn open() -> io::Result<Self> {
+        let socket = open(GROUPS, SocketFlags::NONBLOCK)?;
+        // Without the privilege it stays as large as it is; what is lost is read anew.
+        let _ = sockopt::set_socket_recv_buffer_size_force(&socket, EVENT_ROOM);
+        Ok(Self {
+            socket,
+            buffer: vec![0; DATAGRAM],
+        })
+    }
+
+    /// Reads what has come, at most `datagrams` of it, and gives it to `each`.
+    ///
+    /// # Errors
+    /// `ENOBUFS` when events were lost: all must be read anew.
+    pub(super) fn read(
+        &mut self,
+        datagrams: usize,
+        each: &mut dyn FnMut(&Message<'_>),
+    ) -> io::Result<()> {
+        for _ in 0..datagrams {
+            let length = match receive(&self.socket, &mut self.buffer) {
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            Messages(self.buffer.get(..length).unwrap_or_default()).for_each(|m| each(&m));
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Events {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
