@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs the Debian packages that a task needs: scripts/setup.sh build|test|fuzz|bench
+# Installs the Debian packages that a task needs: scripts/setup.sh build|test|fuzz|bench|guest
 # Does nothing, without root, when all are there.
 set -euo pipefail
 
@@ -7,13 +7,15 @@ build=(gcc libc6-dev make)                        # C parts of crates: aws-lc, t
 tests=("${build[@]}" curl iproute2 nginx-light)   # clients, backends, namespaces
 fuzz=("${build[@]}" g++)                           # libFuzzer is C++
 bench=("${build[@]}" haproxy nginx-light libnginx-mod-stream wrk strace linux-perf python3-venv)
+guest=("${build[@]}" qemu-system-x86 iproute2)        # another kernel, emulated
 
 case "${1:-}" in
     build) wanted=("${build[@]}") ;;
     test) wanted=("${tests[@]}") ;;
     fuzz) wanted=("${fuzz[@]}") ;;
     bench) wanted=("${bench[@]}") ;;
-    *) echo "usage: $0 build|test|fuzz|bench" >&2; exit 2 ;;
+    guest) wanted=("${guest[@]}") ;;
+    *) echo "usage: $0 build|test|fuzz|bench|guest" >&2; exit 2 ;;
 esac
 
 if ! command -v cargo >/dev/null && [ ! -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then

@@ -2,11 +2,12 @@
 //!
 //! Each task is one module: [`layers`] (which crate may depend on which), [`docs`] (links and names
 //! in the documentation), [`fuzz`] (parsers against made-up input),
-//! [`bench`](mod@bench) (aplomb beside its peers).
+//! [`bench`](mod@bench) (aplomb beside its peers), [`guest`](mod@guest) (another kernel, emulated).
 
 mod bench;
 mod docs;
 mod fuzz;
+mod guest;
 mod layers;
 
 use clap::{Parser, Subcommand};
@@ -35,9 +36,14 @@ enum Task {
     Bench(bench::Options),
     /// Show where aplomb's time goes under load
     Profile(bench::profile::Options),
+    /// A guest with Debian's kernel, in an emulated machine
+    Guest(guest::Options),
     /// The backend of benchmarks
     #[command(hide = true)]
     Upstream,
+    /// What benchmarks of the kernel data plane run in a namespace or a guest
+    #[command(hide = true)]
+    L4Probe(bench::l4::probe::Probe),
 }
 
 fn main() -> ExitCode {
@@ -47,7 +53,9 @@ fn main() -> ExitCode {
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Profile(options) => bench::profile::run(&options),
+        Task::Guest(options) => guest::run(&options),
         Task::Upstream => bench::upstream::run(),
+        Task::L4Probe(probe) => bench::l4::probe::run(&probe),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

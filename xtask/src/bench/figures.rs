@@ -91,7 +91,7 @@ fn costs(samples: &[Sample]) -> Vec<f64> {
 }
 
 /// The middle of `values`, or the mean of the two in the middle; NaN when there is none.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.as_slice() {

@@ -7,6 +7,7 @@
 mod case;
 mod figures;
 mod idle;
+pub(crate) mod l4;
 mod load;
 mod machine;
 mod peer;
@@ -36,10 +37,24 @@ const IDLE: usize = 10_000;
 /// Files a peer needs besides those of connections.
 const SPARE_FILES: usize = 2000;
 
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
+enum Subject {
+    /// Forwarding of HTTP, beside the peers
+    Http,
+    /// Forwarding of TCP, beside the peers
+    Tcp,
+    /// The kernel data plane, alone or beside IPVS
+    L4,
+}
+
 #[derive(Args)]
 pub(crate) struct Options {
-    /// At which layer the peers forward
-    mode: Mode,
+    /// What is measured
+    subject: Subject,
+    /// The kernel data plane beside IPVS: instructions, in an emulated guest
+    #[arg(long)]
+    ipvs: bool,
     /// Rounds; in each, every peer is measured once, in random order
     #[arg(long, default_value_t = 7)]
     rounds: u32,
@@ -75,7 +90,15 @@ pub(crate) struct Options {
 
 /// Measures, shows tables, and writes the results.
 pub(crate) fn run(options: &Options) -> Result {
-    let cases = cases(options)?;
+    let mode = match options.subject {
+        Subject::Http => Mode::Http,
+        Subject::Tcp => Mode::Tcp,
+        Subject::L4 => return l4::run(options),
+    };
+    if options.ipvs {
+        return Err("IPVS is a peer of l4 alone".into());
+    }
+    let cases = cases(options, mode)?;
     if !options.no_build && options.peers.iter().any(|word| word == "aplomb") {
         build()?;
     }
@@ -84,7 +107,7 @@ pub(crate) fn run(options: &Options) -> Result {
     if peers.is_empty() {
         return Err("no peer to measure".into());
     }
-    let mut bench = Bench::new(options)?;
+    let mut bench = Bench::new(options, mode)?;
     let mut outcomes = Vec::new();
     for case in cases {
         let samples = bench.measure(case, &peers)?;
@@ -93,7 +116,7 @@ pub(crate) fn run(options: &Options) -> Result {
         outcomes.push(outcome);
     }
     let report = Report {
-        mode: options.mode.name(),
+        mode: mode.name(),
         date: machine::date(),
         rounds: bench.rounds,
         seconds: bench.length.as_secs(),
@@ -106,17 +129,19 @@ pub(crate) fn run(options: &Options) -> Result {
             .collect(),
         outcomes,
     };
-    let out = options
-        .out
-        .clone()
-        .unwrap_or_else(|| crate::root().join("bench/results"));
-    println!("results: {}", report.write(&out)?.display());
+    println!("results: {}", report.write(&results(options))?.display());
     Ok(())
 }
 
+/// Where results go.
+fn results(options: &Options) -> PathBuf {
+    let usual = || crate::root().join("bench/results");
+    options.out.clone().unwrap_or_else(usual)
+}
+
 /// The cases that were asked for.
-fn cases(options: &Options) -> Result<Vec<&'static Case>> {
-    let all = case::of(options.mode);
+fn cases(options: &Options, mode: Mode) -> Result<Vec<&'static Case>> {
+    let all = case::of(mode);
     if let Some(unknown) = options
         .case
         .iter()
@@ -157,7 +182,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(options: &Options) -> Result<Bench> {
+    fn new(options: &Options, mode: Mode) -> Result<Bench> {
         let files = idle::raise_file_limit();
         let clock = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -170,7 +195,7 @@ impl Bench {
             (options.rounds, options.seconds)
         };
         Ok(Bench {
-            mode: options.mode,
+            mode,
             log: !options.no_log,
             rounds: rounds.max(1),
             length: Duration::from_secs(seconds.max(1)),

@@ -1,0 +1,203 @@
+//! The balancer: the program as it is shipped, its tables filled for the cases.
+//!
+//! The tables are written here and not by the daemon: what is measured is the program, and nothing else is then
+//! needed in a guest. That daemon and program fit together is for other tests.
+
+use super::case::Case;
+use super::net;
+use super::source::{Source, device_address, device_index, said};
+use crate::Result;
+use aya::maps::{Array, HashMap, MapData};
+use aya::programs::{Program, ProgramFd};
+use aya::{Ebpf, EbpfLoader, Pod};
+use std::net::IpAddr;
+use std::path::Path;
+use xdp::abi::{
+    Addr6, Backend, Endpoint, Family, FlowState, Iface, Mac, Plain, Scheduler, Service, Settings,
+    Tick, V4, V6, backend_flags, service_flags,
+};
+
+/// Something of the program's own, as the loading library wants it.
+#[derive(Clone, Copy)]
+struct Raw<T>(T);
+
+// SAFETY: `Plain` promises that any bits are a value, and that there is no padding.
+unsafe impl<T: Plain> Pod for Raw<T> {}
+
+/// The loaded program.
+pub(super) struct Balancer {
+    object: Ebpf,
+    name: String,
+}
+
+impl Balancer {
+    /// Loads the program in `file` with room for so many flows, and fills its tables for `cases`.
+    pub(super) fn load(file: &Path, flows: u32, cases: &[Case]) -> Result<Balancer> {
+        let bytes = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
+        let mut loader = EbpfLoader::new();
+        for name in ["FLOWS4", "FLOWS6"] {
+            loader.map_max_entries(name, flows);
+        }
+        let mut object = loader.load(&bytes).map_err(|e| said("the balancer", &e))?;
+        let mut name = String::new();
+        for (own, program) in object.programs_mut() {
+            if let Program::Xdp(program) = program {
+                program.load().map_err(|e| said(own, &e))?;
+                own.clone_into(&mut name);
+            }
+        }
+        if name.is_empty() {
+            return Err(format!("{}: no XDP program", file.display()));
+        }
+        let mut balancer = Balancer { object, name };
+        balancer.settings()?;
+        for (index, case) in cases.iter().enumerate() {
+            balancer.service(case, index)?;
+        }
+        Ok(balancer)
+    }
+
+    /// The program.
+    pub(super) fn fd(&self) -> Result<&ProgramFd> {
+        match self.object.program(&self.name) {
+            Some(Program::Xdp(program)) => program.fd().map_err(|e| said(&self.name, &e)),
+            _ => Err("the balancer is gone".into()),
+        }
+    }
+
+    fn settings(&mut self) -> Result {
+        let mut timeouts = [Tick::in_seconds(120); FlowState::COUNT];
+        timeouts[FlowState::Established as usize] = Tick::in_seconds(900);
+        timeouts[FlowState::Udp as usize] = Tick::in_seconds(300);
+        let settings = Settings {
+            generation: 1,
+            seed: 1,
+            source_ports: 1024 << 16 | 65535,
+            timeouts,
+            ..BLANK
+        };
+        self.set("SETTINGS", 0, settings)?;
+        let index = device_index("in")?;
+        let address = device_address("in")?;
+        let word = |at: usize| u16::from_ne_bytes([address[at], address[at + 1]]);
+        let iface = Iface {
+            ifindex: index,
+            mac: Mac {
+                a: word(0),
+                b: word(2),
+                c: word(4),
+            },
+            vlan: 0,
+            mtu: 1500,
+        };
+        self.put("IFACES", Raw(index), Raw(iface))
+    }
+
+    /// Fills in the service of a case, at the slot `index`, and its backends.
+    fn service(&mut self, case: &Case, index: usize) -> Result {
+        let first = (index * net::BACKENDS.len()) as u32;
+        let slots: Vec<u32> = (first..).take(case.backends().count()).collect();
+        for (slot, last) in slots.iter().zip(case.backends()) {
+            let backend = Backend {
+                flags: backend_flags::PRESENT
+                    | backend_flags::TAKES
+                    | if case.v6 { backend_flags::V6 } else { 0 },
+                weight: 1,
+                address: wide(case.backend(last, false)),
+                port: case.backend_port(index).to_be(),
+                method: case.method as u8,
+                service: index as u32,
+                ..Backend::default()
+            };
+            self.set("BACKENDS", *slot, backend)?;
+        }
+        for (at, slot) in slots.iter().enumerate() {
+            self.set("SCHEDULE", first + at as u32, *slot)?;
+        }
+        let table = (slots.len() as u64) << 32 | u64::from(first);
+        let service = Service {
+            flags: service_flags::PRESENT,
+            scheduler: Scheduler::Ring as u8,
+            table,
+            members: table,
+            ..Service::default()
+        };
+        self.set("SERVICES", index as u32, service)?;
+        let proto = if case.tcp { 6 } else { 17 };
+        let port = Case::port(index).to_be();
+        if case.v6 {
+            let address = V6::narrow(wide(case.vip()));
+            let key = Endpoint::<V6> {
+                address,
+                port,
+                proto,
+                zero: 0,
+            };
+            self.put("ENDPOINTS6", Raw(key), Raw(index as u32))
+        } else {
+            let address = V4::narrow(wide(case.vip()));
+            let key = Endpoint::<V4> {
+                address,
+                port,
+                proto,
+                zero: 0,
+            };
+            self.put("ENDPOINTS4", Raw(key), Raw(index as u32))
+        }
+    }
+
+    /// Sends what must come before the packets that are measured, and makes the source ready for those.
+    pub(super) fn prepare(&self, case: &Case, index: usize, source: &mut Source) -> Result {
+        source.onward(self.fd()?)?;
+        for stream in case.before(index) {
+            source.stream(&stream)?;
+            source.run(stream.flows)?;
+        }
+        source.stream(&case.stream(index, case.backend(net::BACKENDS.start, false)))
+    }
+
+    fn set<T: Plain>(&mut self, map: &str, index: u32, value: T) -> Result {
+        let array = self.object.map_mut(map).ok_or_else(|| none(map))?;
+        let mut array: Array<&mut MapData, Raw<T>> =
+            Array::try_from(array).map_err(|e| said(map, &e))?;
+        array.set(index, Raw(value), 0).map_err(|e| said(map, &e))
+    }
+
+    fn put<K: Plain, V: Plain>(&mut self, map: &str, key: Raw<K>, value: Raw<V>) -> Result {
+        let hash = self.object.map_mut(map).ok_or_else(|| none(map))?;
+        let mut hash: HashMap<&mut MapData, Raw<K>, Raw<V>> =
+            HashMap::try_from(hash).map_err(|e| said(map, &e))?;
+        hash.insert(key, value, 0).map_err(|e| said(map, &e))
+    }
+}
+
+/// Settings without values.
+const BLANK: Settings = Settings {
+    generation: 0,
+    trace: 0,
+    seed: 0,
+    source_ports: 0,
+    timeouts: [0; FlowState::COUNT],
+    zero: [0; 3],
+};
+
+fn none(map: &str) -> String {
+    format!("the balancer has no map {map}")
+}
+
+/// An address as the tables have it: words as in a packet.
+fn wide(address: IpAddr) -> Addr6 {
+    let mut bytes = [0; 16];
+    match address {
+        IpAddr::V4(address) => bytes[..4].copy_from_slice(&address.octets()),
+        IpAddr::V6(address) => bytes = address.octets(),
+    }
+    let word =
+        |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    Addr6 {
+        a: word(0),
+        b: word(4),
+        c: word(8),
+        d: word(12),
+    }
+}

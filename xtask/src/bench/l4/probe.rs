@@ -1,0 +1,145 @@
+//! The part that measures: this program, started in a namespace or a guest of its own.
+
+use super::balancer::Balancer;
+use super::case::{COUNTED, Case, TIMED};
+use super::net::Net;
+use super::source::{End, Source};
+use super::stack;
+use crate::Result;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// `cargo xtask l4-probe`.
+#[derive(Args)]
+pub(crate) struct Probe {
+    /// The benchmark's programs
+    #[arg(long)]
+    source: PathBuf,
+    /// The balancer's program
+    #[arg(long)]
+    balancer: Option<PathBuf>,
+    /// In live traffic, beside the kernel's own stack
+    #[arg(long)]
+    counted: bool,
+    /// Packets of each measurement
+    #[arg(long)]
+    packets: u32,
+    /// Times that each is measured
+    #[arg(long, default_value_t = 1)]
+    rounds: u32,
+    /// Flows that the balancer has room for
+    #[arg(long)]
+    room: u32,
+    /// Only these cases
+    #[arg(long, value_delimiter = ',')]
+    case: Vec<String>,
+}
+
+/// Who handled the packets.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Side {
+    /// Nobody: they were made and dropped.
+    Source,
+    /// The stack, by route.
+    Forward,
+    Ipvs,
+    Aplomb,
+}
+
+/// One figure.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct Count {
+    pub(super) case: String,
+    pub(super) side: Side,
+    /// Nanoseconds or instructions for each packet, the source's own included.
+    pub(super) cost: f64,
+}
+
+/// Measures, and writes a [`Count`] a line to standard output.
+pub(crate) fn run(probe: &Probe) -> Result {
+    Net::make(probe.counted)?;
+    let mut source = Source::load(&probe.source, "in")?;
+    source.attach(End::Drop, "peer")?;
+    source.attach(End::Pass, "in")?;
+    let cases = if probe.counted { COUNTED } else { TIMED };
+    let balancer = match &probe.balancer {
+        Some(file) => Some(Balancer::load(file, probe.room, cases)?),
+        None => None,
+    };
+    if probe.counted {
+        let cost = stack::forward(&mut source, probe.packets)?;
+        tell("forward", Side::Forward, cost)?;
+    }
+    for (index, case) in cases.iter().enumerate() {
+        if !probe.case.is_empty() && probe.case.iter().all(|name| name != case.name) {
+            continue;
+        }
+        if probe.counted {
+            probe.count(case, index, balancer.as_ref(), &mut source)
+        } else if let Some(balancer) = &balancer {
+            probe.time(case, index, balancer, &mut source)
+        } else {
+            Err("no balancer to measure".into())
+        }
+        .map_err(|e| format!("{}: {e}", case.name))?;
+    }
+    Ok(())
+}
+
+impl Probe {
+    /// Live traffic through IPVS and through the balancer.
+    fn count(
+        &self,
+        case: &Case,
+        index: usize,
+        balancer: Option<&Balancer>,
+        source: &mut Source,
+    ) -> Result {
+        let cost = stack::ipvs(case, index, source, self.packets)?;
+        tell(case.name, Side::Ipvs, cost)?;
+        if let Some(balancer) = balancer {
+            balancer.prepare(case, index, source)?;
+            source.live(self.packets / 10)?;
+            let cost = source.arrives("in", self.packets)?;
+            tell(case.name, Side::Aplomb, cost)?;
+        }
+        source.end(End::Drop)?;
+        tell(case.name, Side::Source, source.live(self.packets)?)
+    }
+
+    /// The balancer and the bare source in turn.
+    fn time(&self, case: &Case, index: usize, balancer: &Balancer, source: &mut Source) -> Result {
+        balancer.prepare(case, index, source)?;
+        // All flows, in each round.
+        let packets = self.packets.max(case.flows);
+        source.run(packets / 2)?;
+        for _ in 0..self.rounds {
+            source.onward(balancer.fd()?)?;
+            tell(case.name, Side::Aplomb, source.run(packets)?)?;
+            source.end(End::Drop)?;
+            tell(case.name, Side::Source, source.run(packets)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn tell(case: &str, side: Side, cost: f64) -> Result {
+    let count = Count {
+        case: case.to_owned(),
+        side,
+        cost,
+    };
+    let line = serde_json::to_string(&count).map_err(|e| e.to_string())?;
+    println!("{line}");
+    Ok(())
+}
+
+/// The figures in what a probe said.
+pub(super) fn figures(output: &str) -> Vec<Count> {
+    output
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
+}

@@ -1,0 +1,55 @@
+//! What the kernel's own stack takes for the same packets: plain forwarding, and IPVS.
+//!
+//! Packets come in by `in`, as a driver hands them on, and leave by a device that only frees them: the cheapest there
+//! is. (Replies leave by `in`.)
+
+use super::case::Case;
+use super::net::{self, Net, called};
+use super::script::{End as Address, Stream};
+use super::source::{End, Source};
+use crate::Result;
+use xdp::abi::Method;
+
+/// Plain forwarding by route, for comparison.
+pub(super) fn forward(source: &mut Source, packets: u32) -> Result<f64> {
+    let address = Net::backend4(net::BACKENDS.start).into();
+    source.stream(&Stream {
+        fixed: Address { address, port: 9 },
+        reply: false,
+        tcp: None,
+        flows: 10_000,
+    })?;
+    source.end(End::Pass)?;
+    source.live(2000)?;
+    source.arrives("sink", packets)
+}
+
+/// Sets up IPVS for `case`, makes its flows, sends, and counts.
+pub(super) fn ipvs(case: &Case, index: usize, source: &mut Source, packets: u32) -> Result<f64> {
+    // A table that remembers nothing of the case before.
+    called(&["ipvsadm", "-C"])?;
+    called(&["modprobe", "-r", "ip_vs_rr"])?;
+    called(&["modprobe", "-r", "ip_vs"])?;
+    called(&["modprobe", "ip_vs"])?;
+    let protocol = if case.tcp { "-t" } else { "-u" };
+    let service = std::net::SocketAddr::new(case.vip(), Case::port(index)).to_string();
+    called(&["ipvsadm", "-A", protocol, &service, "-s", "rr"])?;
+    let method = match case.method {
+        Method::Nat => "-m",
+        Method::Tunnel => "-i",
+        Method::Direct | Method::Local => "-g",
+    };
+    for last in case.backends() {
+        let backend = std::net::SocketAddr::new(case.backend(last, true), case.backend_port(index));
+        let backend = backend.to_string();
+        called(&["ipvsadm", "-a", protocol, &service, "-r", &backend, method])?;
+    }
+    source.end(End::Pass)?;
+    for stream in case.before(index) {
+        source.stream(&stream)?;
+        source.live(stream.flows)?;
+    }
+    source.stream(&case.stream(index, case.backend(net::BACKENDS.start, true)))?;
+    source.live(packets / 10)?;
+    source.arrives(if case.reply { "in" } else { "sink" }, packets)
+}
