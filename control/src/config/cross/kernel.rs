@@ -12,9 +12,7 @@ use crate::{
         },
         walk::Cx,
     },
-    spec::{
-        BackendSpec, Balance, Forward, HashKey, KernelSpec, Listen, NatSource, ProbeKind, ServerId,
-    },
+    spec::{BackendSpec, Balance, Forward, HashKey, KernelSpec, NatSource, ProbeKind, ServerId},
 };
 
 /// Who uses a pool.
@@ -34,15 +32,25 @@ pub(super) fn service_and_pool(
     span: Span,
     cx: &mut Cx<'_>,
 ) {
+    let listens = &service.spec.listen;
+    let first = listens.first().filter(|first| first.is_single());
+    let port = first.map(|first| first.address.port());
     let pair = Pair {
         service,
         spec,
         pool,
         span,
+        port: port.filter(|port| listens.iter().all(|l| l.ports() == (*port..=*port))),
+        on_v4: listens.iter().any(|listen| listen.address.is_ipv4()),
+        on_v6: listens.iter().any(|listen| listen.address.is_ipv6()),
     };
     pair.algorithm(cx);
     pair.families_of_listeners(cx);
     for (backend, places) in pool.spec.backends.iter().zip(&pool.backends) {
+        // Ten thousand backends may be wrong in the same way, for each of a thousand services.
+        if cx.report.is_full() {
+            break;
+        }
         pair.backend(backend, places, cx);
     }
     pair.server_ids(cx);
@@ -54,6 +62,12 @@ struct Pair<'a> {
     pool: &'a PlacedPool,
     /// Where the service names the pool.
     span: Span,
+    /// The service's port, if it has one alone.
+    port: Option<u16>,
+    /// Whether it listens on IPv4.
+    on_v4: bool,
+    /// Whether it listens on IPv6.
+    on_v6: bool,
 }
 
 impl Pair<'_> {
@@ -151,31 +165,28 @@ impl Pair<'_> {
     /// Without translation, the port that a client asks for is the one that a backend sees.
     fn same_port(&self, backend: &BackendSpec, places: &BackendPlaces, cx: &mut Cx<'_>) {
         let port = backend.address.port();
-        let other = |listen: &&Listen| !listen.is_single() || listen.address.port() != port;
-        let mut listens = self.service.spec.listen.iter();
-        let Some(other) = listens.find(other).filter(|_| port != 0) else {
+        if port == 0 || self.port == Some(port) {
             return;
-        };
+        }
         let (name, forward) = (&self.service.spec.name, self.forward(backend));
         let message = format!(
             "port {port} is not what clients of service \"{name}\" ask for, and forward = \"{forward}\" cannot change it"
         );
         let problem = Problem::error(places.address, message).related(self.span, "used here");
         let bare = backend.address.ip();
-        let several = self.service.spec.listen.len() > 1 || !other.is_single();
-        cx.push(problem.help(if several {
-            format!("leave the port out: \"{bare}\"")
-        } else {
-            let same = SocketAddr::new(bare, other.address.port());
-            format!("write \"{same}\", or leave the port out: \"{bare}\"")
+        cx.push(problem.help(match self.port {
+            Some(port) => {
+                let same = SocketAddr::new(bare, port);
+                format!("write \"{same}\", or leave the port out: \"{bare}\"")
+            }
+            None => format!("leave the port out: \"{bare}\""),
         }));
     }
 
     fn same_family(&self, backend: &BackendSpec, places: &BackendPlaces, cx: &mut Cx<'_>) {
         let v4 = backend.address.is_ipv4();
-        let mut listens = self.service.spec.listen.iter();
         // That the service listens on both was complained of.
-        if listens.any(|listen| listen.address.is_ipv4() == v4) {
+        if (v4 && self.on_v4) || (!v4 && self.on_v6) {
             return;
         }
         let (name, forward) = (&self.service.spec.name, self.forward(backend));

@@ -1,5 +1,5 @@
 //! What no section can tell alone: names that must be there, and what a service and its pool ask of each other. Of
-//! services that the kernel forwards that is in [`kernel`], addresses that must not clash are in [`listeners`].
+//! services that the kernel forwards that is in [`kernel`], addresses that must not clash are in [`mod@listeners`].
 
 mod kernel;
 mod listeners;

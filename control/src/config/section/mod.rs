@@ -7,6 +7,7 @@ pub(super) mod admin;
 pub(super) mod backend;
 pub(super) mod balance;
 pub(super) mod check;
+mod forward;
 pub(super) mod http;
 pub(super) mod kernel;
 pub(super) mod l4;

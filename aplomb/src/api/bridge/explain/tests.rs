@@ -74,7 +74,7 @@ fn idle(plan: &PoolPlan, key: Option<u64>) -> balance::Explanation {
     let takers = plan.members.iter().filter(|m| m.duty == Duty::Take);
     let list = takers.map(|member| Member {
         id: BackendId::of(&member.key.to_string()),
-        weight: member.weight.into(),
+        weight: member.weight,
         backup: member.backup,
         max_connections: None,
         slow_start: None,
