@@ -11,6 +11,7 @@ pub mod balance;
 pub mod config;
 pub mod engine;
 pub mod health;
+pub mod ipvs;
 pub mod name;
 pub mod plan;
 mod rng;
