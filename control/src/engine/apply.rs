@@ -12,7 +12,7 @@ use crate::{
         chance::Chance,
     },
     name::{BackendKey, Name},
-    spec::{BackendSpec, PoolSpec, Spec},
+    spec::{BackendSpec, PoolSpec, ServiceKind, ServiceSpec, Spec},
     time::Instant,
 };
 
@@ -35,6 +35,33 @@ impl Engine {
         self.saved.clear();
         self.services_changed = true;
         self.spec = spec;
+        self.note_forwarded(now);
+    }
+
+    /// Tells backends whether a service that the kernel forwards leads to them; those that waited for the kernel
+    /// alone need not wait any longer once none does.
+    fn note_forwarded(&mut self, now: Instant) {
+        let kernel = |service: &Arc<ServiceSpec>| match &service.kind {
+            ServiceKind::Kernel(kernel) => Some(kernel.pool.clone()),
+            _ => None,
+        };
+        let forwarded: BTreeSet<Name> = self.spec.services.iter().filter_map(kernel).collect();
+        let mut done = Vec::new();
+        for (name, pool) in &self.ward.pools {
+            let is_forwarded = forwarded.contains(name);
+            for id in &pool.members {
+                let Some(bed) = self.ward.beds.get_mut(id.0) else {
+                    continue;
+                };
+                if bed.backend.forwarded != is_forwarded {
+                    bed.backend.forwarded = is_forwarded;
+                    done.push(*id);
+                }
+            }
+        }
+        for id in done {
+            self.discharge_if_gone(id, now);
+        }
     }
 
     fn changed_pools(&self, spec: &Spec) -> Vec<Arc<PoolSpec>> {

@@ -40,8 +40,11 @@ pub enum Event {
     Traffic(PassiveSample),
     /// An operator asks for something.
     Operate(Operation),
-    /// A plane reports that nothing goes on any more on a backend that was told to finish.
+    /// User space reports that nothing goes on there any more on a backend that was told to finish.
     Drained(BackendKey),
+    /// The kernel data plane reports the same of its flows. It is awaited for backends of pools that a service which
+    /// the kernel forwards leads to, and for no others.
+    DrainedInKernel(BackendKey),
 }
 
 /// What came of a probe.

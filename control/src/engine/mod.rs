@@ -35,7 +35,10 @@ pub use self::event::{
 };
 use self::ward::Ward;
 use crate::{
-    health::{backend::Means, chance::Chance},
+    health::{
+        backend::{Means, Plane},
+        chance::Chance,
+    },
     name::{BackendKey, Name},
     plan::Plan,
     spec::Spec,
@@ -121,7 +124,8 @@ impl Engine {
             } => self.handle_probed(&backend, check, id, result, now),
             Event::Agent { backend, id, reply } => self.handle_agent(&backend, id, reply, now),
             Event::Traffic(sample) => self.handle_traffic(&sample, now),
-            Event::Drained(backend) => self.handle_drained(&backend, now),
+            Event::Drained(backend) => self.handle_drained(&backend, Plane::UserSpace, now),
+            Event::DrainedInKernel(backend) => self.handle_drained(&backend, Plane::Kernel, now),
         }
         self.check_invariants();
     }
@@ -262,12 +266,12 @@ impl Engine {
             .is_some_and(|pool| room(pool) && others(pool))
     }
 
-    fn handle_drained(&mut self, key: &BackendKey, now: Instant) {
+    fn handle_drained(&mut self, key: &BackendKey, plane: Plane, now: Instant) {
         let Some(id) = self.ward.find(key) else {
             return;
         };
         if let Some(backend) = self.ward.backend_mut(id) {
-            backend.handle_drained();
+            backend.handle_drained(plane);
         }
         self.discharge_if_gone(id, now);
     }

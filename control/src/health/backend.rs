@@ -58,8 +58,10 @@ pub(crate) struct Backend {
     pub(super) passive: Passive,
     pub(super) operator: Operator,
     pub(super) removed: Option<Removed>,
-    /// A plane said that nothing goes on any more.
-    pub(super) drained: bool,
+    /// Which planes said that nothing goes on any more.
+    pub(super) drained: Drained,
+    /// Whether a service that the kernel forwards leads to it.
+    pub(crate) forwarded: bool,
     pub(super) reason: Reason,
     pub(super) why: String,
     pub(super) since: Instant,
@@ -69,6 +71,22 @@ pub(crate) struct Backend {
     /// When a drain that its agent asked for ends.
     pub(super) agent_drain_until: Option<Instant>,
     pub(super) flaps: u64,
+}
+
+/// What carries traffic to a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plane {
+    /// The proxy.
+    UserSpace,
+    /// The kernel data plane.
+    Kernel,
+}
+
+/// Which planes said that nothing goes on any more.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Drained {
+    user_space: bool,
+    kernel: bool,
 }
 
 /// A backend that the configuration no longer has.
@@ -99,7 +117,8 @@ impl Backend {
             passive: Passive::default(),
             operator: Operator::default(),
             removed: None,
-            drained: false,
+            drained: Drained::default(),
+            forwarded: false,
             reason: Reason::Unchecked,
             why: String::new(),
             since: now,
@@ -128,14 +147,23 @@ impl Backend {
     }
 
     /// A plane says that nothing goes on any more.
-    pub(crate) fn handle_drained(&mut self) {
-        self.drained |= self.state() == State::Draining;
+    pub(crate) fn handle_drained(&mut self, plane: Plane) {
+        let drains = self.state() == State::Draining;
+        match plane {
+            Plane::UserSpace => self.drained.user_space |= drains,
+            Plane::Kernel => self.drained.kernel |= drains,
+        }
+    }
+
+    /// Whether nothing goes on any more in any plane that carries something for it.
+    pub(super) fn is_drained(&self) -> bool {
+        self.drained.user_space && (self.drained.kernel || !self.forwarded)
     }
 
     /// Whether it can be forgotten: removed, and finished or out of time.
     pub(crate) fn is_gone(&self, now: Instant) -> bool {
         self.removed
-            .is_some_and(|r| self.drained || r.until.is_some_and(|until| until <= now))
+            .is_some_and(|r| self.is_drained() || r.until.is_some_and(|until| until <= now))
     }
 
     /// An operator's wish for its state; `drain_for` bounds a drain, else the pool's own bound does.

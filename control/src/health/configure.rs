@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     active::Stage,
     agent::{Agent, AgentWord},
-    backend::{Backend, Regime, Removed},
+    backend::{Backend, Drained, Regime, Removed},
     operator::Operator,
 };
 use crate::{spec::BackendSpec, time::Instant};
@@ -31,7 +31,7 @@ impl Backend {
         if returns {
             // Nobody looked while it was gone.
             self.trusted = false;
-            self.drained = false;
+            self.drained = Drained::default();
             self.stages.iter_mut().for_each(Stage::forget);
         }
     }

@@ -35,7 +35,7 @@ impl Backend {
             traffic: self.traffic_status(now),
             flaps: self.flaps,
             removed: self.removed.is_some(),
-            drained: self.drained,
+            drained: self.is_drained(),
         }
     }
 

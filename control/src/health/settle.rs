@@ -3,7 +3,7 @@
 use super::{
     State, Transition,
     agent::AgentWish,
-    backend::Backend,
+    backend::{Backend, Drained},
     judge::{Reason, describe, judge},
     operator::Override,
 };
@@ -50,7 +50,7 @@ impl Backend {
         self.since = now;
         self.rising_since = None;
         if from == State::Draining && self.removed.is_none() {
-            self.drained = false;
+            self.drained = Drained::default();
         }
         if from == State::Up && to == State::Down {
             self.flaps += 1;

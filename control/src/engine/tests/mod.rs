@@ -5,6 +5,7 @@
 mod agent;
 mod checks;
 mod hand_over;
+mod kernel;
 mod operators;
 mod reload;
 mod rig;

@@ -6,11 +6,8 @@ use super::rig::{Rig, backend, check, key, pool, secs, service, spec, unchecked}
 use crate::{
     engine::{Event, Operation},
     health::State,
-    plan::{Duty, KernelMember},
-    spec::{
-        BackendSpec, CheckSpec, Forward, KernelSpec, L4Spec, PoolSpec, ProxySpec, ServiceKind,
-        ServiceSpec, Spec, TunnelKind, TunnelSpec, XdpMode,
-    },
+    plan::Duty,
+    spec::{CheckSpec, PoolSpec, ProxySpec, Spec},
 };
 
 #[test]
@@ -245,65 +242,4 @@ fn fewer_backends_have_fewer_ejected() {
         rig.duties("web"),
         "1:take 2:avoid 3:avoid 4:take 5:finish 6:finish"
     );
-}
-
-#[test]
-fn the_kernel_plane_as_a_whole_is_planned_by_itself() {
-    let mut rig = Rig::with([unchecked("web", &[1])]);
-    let before = Arc::clone(rig.engine.plan());
-    let l4 = L4Spec {
-        mode: XdpMode::Generic,
-        ..L4Spec::default()
-    };
-    rig.apply(Spec {
-        l4: l4.clone(),
-        ..spec([unchecked("web", &[1])])
-    });
-    let after = rig.engine.plan();
-    assert_eq!((after.generation, &*after.l4), (before.generation + 1, &l4));
-    let web = "web".parse().unwrap();
-    assert!(Arc::ptr_eq(&before.pools[&web], &after.pools[&web]));
-    assert!(Arc::ptr_eq(&before.proxy, &after.proxy));
-}
-
-#[test]
-fn kernel_services_and_what_they_ask_of_backends_are_planned() {
-    let odd = BackendSpec {
-        weight: BackendSpec::MAX_WEIGHT,
-        forward: Some(Forward::Tunnel),
-        tunnel: Some(TunnelSpec::new(TunnelKind::Gre)),
-        max_connections: Some(9),
-        resume_below: Some(5),
-        ..backend(2)
-    };
-    let pool = PoolSpec {
-        backends: vec![backend(1), odd.clone()],
-        ..unchecked("web", &[])
-    };
-    let kernel = KernelSpec::new(Forward::Nat, "web".parse().unwrap());
-    let vip = ServiceSpec {
-        kind: ServiceKind::Kernel(Box::new(kernel)),
-        ..service("vip", "web")
-    };
-    let mut wanted = Spec {
-        services: vec![Arc::new(vip)],
-        ..spec([pool])
-    };
-    let mut rig = Rig::with([]);
-    rig.apply(wanted.clone());
-    let name = "vip".parse().unwrap();
-    assert_eq!(rig.engine.plan().services[&name].spec, wanted.services[0]);
-    let members = &rig.pool("web").members;
-    assert_eq!(members[0].kernel, KernelMember::default());
-    assert_eq!(members[1].kernel, KernelMember::from(&odd));
-    assert_eq!(members[1].weight, BackendSpec::MAX_WEIGHT);
-
-    // One that is removed and drains is still reached as before.
-    let mut pool = PoolSpec::clone(&wanted.pools[0]);
-    pool.backends.truncate(1);
-    wanted.pools = vec![Arc::new(pool)];
-    rig.apply(wanted);
-    let members = &rig.pool("web").members;
-    assert!(matches!(members[1].duty, Duty::Finish { .. }));
-    assert_eq!(members[1].kernel, KernelMember::from(&odd));
 }
