@@ -181,8 +181,7 @@ impl Default for TunnelSpec {
 }
 
 /// An encapsulation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TunnelKind {
     /// IP in IP, of any two families (RFC 2003, 2473, 4213).
     IpIp,
@@ -315,6 +314,7 @@ impl Serialize for ServerId {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]
@@ -329,6 +329,48 @@ mod tests {
         assert_eq!(
             ServerId::new(&[1; 15]).map(|id| id.as_bytes().len()),
             Some(15)
+        );
+    }
+
+    #[test]
+    fn it_reads_well_in_a_dry_run() {
+        let spec = KernelSpec {
+            persistence: Some(PersistenceSpec::new(Duration::from_secs(300))),
+            source: NatSource::Pool(vec![IpAddr::from([10, 0, 0, 8])]),
+            tunnel: TunnelSpec {
+                checksum: true,
+                ..TunnelSpec::new(TunnelKind::Gue)
+            },
+            quic_lb: Some(QuicLbSpec {
+                configs: vec![QuicLbConfig {
+                    rotation: 2,
+                    server_id_length: 1,
+                    nonce_length: 4,
+                    key: Some(QuicLbKey::new([7; 16])),
+                }],
+            }),
+            ..KernelSpec::new(Forward::Nat, "web".parse().unwrap())
+        };
+        assert_eq!(
+            serde_json::to_value(&spec).unwrap(),
+            serde_json::json!({
+                "forward": "nat",
+                "pool": "web",
+                "hash_port": false,
+                "fallback": false,
+                "persistence": { "timeout": "5min", "mask": "255.255.255.255", "prefix6": 128 },
+                "one_packet": false,
+                "sloppy": false,
+                "source": ["10.0.0.8"],
+                "tunnel": "gue:6080 with checksum",
+                "mss": null,
+                "syn_cookies": false,
+                "quic_lb": [{ "rotation": 2, "server_id_length": 1, "nonce_length": 4, "key": "***" }],
+                "udp_timeout": null,
+                "expire_removed": false,
+                "expire_quiescent": false,
+                "ipvs": false,
+            })
         );
     }
 
