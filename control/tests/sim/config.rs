@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use control::{
     name::{BackendKey, Name},
     spec::{
-        AgentSpec, BackendSpec, Balance, CheckSpec, PoolSpec, ProbeKind, ServiceSpec, Share, Spec,
+        AgentSpec, BackendSpec, Balance, CheckSpec, Forward, KernelSpec, PoolSpec, ProbeKind,
+        ServiceSpec, Share, Spec,
         check::{DampingSpec, PassiveSpec},
         pool::{ConnectSpec, QueueSpec},
         service::{Listen, Scheme, ServiceKind, TcpSpec},
@@ -130,7 +131,12 @@ impl Config {
                 Scheme::Tcp,
                 ([127, 0, 0, 1], 8000 + number as u16).into(),
             )],
-            kind: ServiceKind::Tcp(TcpSpec::to_pool(pool.name.clone())),
+            kind: if dice.percent(30) {
+                let kernel = KernelSpec::new(Forward::Nat, pool.name.clone());
+                ServiceKind::Kernel(Box::new(kernel))
+            } else {
+                ServiceKind::Tcp(TcpSpec::to_pool(pool.name.clone()))
+            },
             accept_proxy_protocol: Vec::new(),
             max_connections: None,
             access_log: None,

@@ -22,6 +22,7 @@ pub(super) enum Happening {
     Probed(BackendKey, usize, u64, ProbeResult),
     AgentSaid(BackendKey, u64, Result<String, ProbeFailure>),
     Drained(BackendKey),
+    DrainedInKernel(BackendKey),
     ServerChanges(IpAddr),
     AgentChangesMind(IpAddr),
     Partition,
@@ -49,6 +50,7 @@ impl World {
                 self.event(Event::Agent { backend, id, reply })
             }
             Happening::Drained(key) => self.event(Event::Drained(key)),
+            Happening::DrainedInKernel(key) => self.event(Event::DrainedInKernel(key)),
             Happening::ServerChanges(host) => {
                 if let Some(server) = self.servers.get_mut(&host) {
                     let again = server.change(&mut self.dice, self.now);

@@ -46,9 +46,13 @@ impl World {
         for member in plan.pools.values().flat_map(|pool| &pool.members) {
             let finishes = matches!(member.duty, Duty::Finish { .. });
             // A plane that never says so is no worse than a drain without end; the end of the world says it.
-            if finishes && self.dice.percent(70) {
-                let after = self.dice.millis(0, 3_000);
-                self.plan_for(after, Happening::Drained(member.key.clone()));
+            let says: [fn(BackendKey) -> Happening; 2] =
+                [Happening::Drained, Happening::DrainedInKernel];
+            for says in says {
+                if finishes && self.dice.percent(70) {
+                    let after = self.dice.millis(0, 3_000);
+                    self.plan_for(after, says(member.key.clone()));
+                }
             }
         }
         self.plan = plan;
