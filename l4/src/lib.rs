@@ -5,3 +5,4 @@
 pub mod status;
 
 pub mod net;
+pub mod pass;

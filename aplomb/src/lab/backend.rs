@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -26,6 +26,9 @@ use tokio::{
 /// The most connections of one backend. The lab's own load and a few `curl`s stay far below.
 const CONNECTIONS: usize = 512;
 
+/// The most bytes that `/bytes/LENGTH` answers with.
+const BYTES: usize = 64 << 20;
+
 /// One backend of a lab.
 #[derive(Clone, Debug)]
 pub(super) struct Backend {
@@ -33,6 +36,8 @@ pub(super) struct Backend {
     pub(super) number: usize,
     /// Where it listens while it is on.
     pub(super) address: SocketAddr,
+    /// What it binds: `address`, or all addresses of its port.
+    listens: SocketAddr,
     is_on: Arc<AtomicBool>,
     switched: Arc<Notify>,
 }
@@ -44,14 +49,29 @@ impl Backend {
     /// There is no free port.
     pub(super) fn start(number: usize) -> io::Result<Self> {
         let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let backend = Self {
+        let address = listener.local_addr()?;
+        let backend = Self::new(number, address, address);
+        drop(tokio::spawn(backend.clone().run(Some(listener))));
+        Ok(backend)
+    }
+
+    /// Starts one that is known by `address` and takes what comes to its port by any address of the host that the
+    /// current tokio runtime is on.
+    pub(super) fn start_on(number: usize, address: SocketAddr) -> Self {
+        let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, address.port()));
+        let backend = Self::new(number, address, any);
+        drop(tokio::spawn(backend.clone().run(None)));
+        backend
+    }
+
+    fn new(number: usize, address: SocketAddr, listens: SocketAddr) -> Self {
+        Self {
             number,
-            address: listener.local_addr()?,
+            address,
+            listens,
             is_on: Arc::new(AtomicBool::new(true)),
             switched: Arc::default(),
-        };
-        drop(tokio::spawn(backend.clone().run(listener)));
-        Ok(backend)
+        }
     }
 
     /// Whether it takes connections.
@@ -65,13 +85,12 @@ impl Backend {
         self.switched.notify_one();
     }
 
-    async fn run(self, first: TcpListener) {
-        let mut listener = Some(first);
+    async fn run(self, mut listener: Option<TcpListener>) {
         loop {
             if self.is_on() {
                 let present = match listener.take() {
                     Some(listener) => Ok(listener),
-                    None => listen(self.address),
+                    None => listen(self.listens),
                 };
                 let Ok(present) = present else {
                     // Somebody took the port meanwhile; perhaps not for long.
@@ -104,7 +123,10 @@ impl Backend {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = TcpSocket::new_v4()?;
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
     // The port is ours again at once, whatever connections it had.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -125,14 +147,23 @@ async fn connection(stream: TcpStream, number: usize, address: SocketAddr) {
 }
 
 fn answer(request: &Request<Incoming>, number: usize, address: SocketAddr) -> Response<Body> {
-    let text = match request.uri().path() {
-        "/healthz" => "ok\n".to_owned(),
-        path => format!("backend {number} ({address}) answers {path}\n"),
+    let body = match request.uri().path() {
+        "/healthz" => "ok\n".into(),
+        path => match path.strip_prefix("/bytes/").map(str::parse::<usize>) {
+            Some(Ok(length)) if length <= BYTES => pattern(length).into(),
+            _ => format!("backend {number} ({address}) answers {path}\n").into(),
+        },
     };
-    let mut response = Response::new(Body::from(text));
+    let mut response: Response<Body> = Response::new(body);
     let plain = header::HeaderValue::from_static("text/plain; charset=utf-8");
     let _ = response.headers_mut().insert(header::CONTENT_TYPE, plain);
     response
+}
+
+/// What `/bytes/LENGTH` answers with: bytes that tell where they belong, so that a reader sees what is lost or twice.
+fn pattern(length: usize) -> Vec<u8> {
+    let word = |index: u32| index.wrapping_mul(0x9e37_79b1).to_le_bytes();
+    (0..).flat_map(word).take(length).collect()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::site::Space;
 use crate::{
     api::model::Done,
     cli::{
@@ -32,6 +33,11 @@ impl Balancer {
     /// # Errors
     /// What it said in failing.
     pub(super) fn start(directory: &Path, config: &str) -> Outcome<Self> {
+        Self::start_in(None, directory, config)
+    }
+
+    /// The same in a network namespace.
+    pub(super) fn start_in(space: Option<&Space>, directory: &Path, config: &str) -> Outcome<Self> {
         let file = config_file(directory);
         let cannot = |error: std::io::Error| Failure::refused("cannot start the daemon", error);
         std::fs::write(&file, config).map_err(cannot)?;
@@ -47,6 +53,9 @@ impl Balancer {
             // Ctrl-C on the terminal is for the lab, which then ends this.
             .process_group(0);
         die_with_parent(&mut command);
+        if let Some(space) = space {
+            space.command(&mut command).map_err(cannot)?;
+        }
         let child = command.spawn().map_err(cannot)?;
         let mut balancer = Self {
             child,

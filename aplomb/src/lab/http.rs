@@ -13,6 +13,7 @@ use std::{
 };
 
 use super::{
+    aside,
     backend::Backend,
     balancer::{self, Balancer},
     load::Load,
@@ -39,7 +40,7 @@ pub(crate) struct Options {
 /// Runs the lab until the user has seen enough.
 pub(crate) fn run(options: Options) -> Outcome {
     let cannot = |error: std::io::Error| Failure::refused("cannot set up the lab", error);
-    let aside = aside().map_err(cannot)?;
+    let aside = aside::runtime(None).map_err(cannot)?;
     let _in_runtime = aside.enter();
     let directory = tempfile::Builder::new()
         .prefix("aplomb-lab-")
@@ -52,13 +53,13 @@ pub(crate) fn run(options: Options) -> Outcome {
     let front = free_address().map_err(cannot)?;
     let config = config(directory.path(), front, &backends);
     let over = Arc::new(AtomicBool::new(false));
-    drop(tokio::spawn(notice_signals(Arc::clone(&over))));
+    aside::notice_signals(Arc::clone(&over));
     let balancer = Balancer::start(directory.path(), &config)?;
     print(&introduction(directory.path(), &config, front))?;
     let mut lab = Lab {
         front,
         admin: format!("unix:{}", balancer::socket(directory.path()).display()),
-        load: Load::start(front, options.load),
+        load: Load::start(front, options.load, true),
         load_rate: options.load,
         backends,
         over,
@@ -75,37 +76,9 @@ pub(crate) fn run(options: Options) -> Outcome {
     outcome.and_then(|()| print(&format!("The lab is over. Its own requests: {tally}.\n")))
 }
 
-/// A runtime on a thread of its own, for as long as the process lasts: backends, load and signals live there, for the
-/// view has the main thread.
-fn aside() -> std::io::Result<tokio::runtime::Handle> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let handle = runtime.handle().clone();
-    let _ = std::thread::Builder::new()
-        .name("aplomb-lab".into())
-        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
-    Ok(handle)
-}
-
 /// A port of loopback that nobody has at the moment.
 fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
-}
-
-async fn notice_signals(over: Arc<AtomicBool>) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    over.store(true, Ordering::Relaxed);
 }
 
 fn config(directory: &Path, front: SocketAddr, backends: &[Backend]) -> String {
@@ -149,14 +122,9 @@ fn introduction(directory: &Path, config: &str, front: SocketAddr) -> String {
     format!(
         "Three backends and aplomb in front of them, on loopback. {keys}\n\nIts configuration, {}:\n\n{quoted}\nTry in another terminal:\n\n    curl http://{front}/\n    {} --admin unix:{} status\n\n",
         file.display(),
-        program(),
+        aside::program(),
         balancer::socket(directory).display(),
     )
-}
-
-/// How this program was called.
-fn program() -> String {
-    std::env::args().next().unwrap_or_else(|| "aplomb".into())
 }
 
 /// What the lab adds to the live view.
@@ -174,7 +142,7 @@ impl top::Extras for Lab {
         let mut lines = vec![format!(
             "try:  curl http://{}/     {} --admin {} status",
             self.front,
-            program(),
+            aside::program(),
             self.admin
         )];
         if self.load_rate > 0 {

@@ -52,11 +52,12 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Begins to send `per_second` requests to `address`, on the current tokio runtime.
-    pub(super) fn start(address: SocketAddr, per_second: u32) -> Self {
+    /// Begins to send `per_second` requests to `address`, on the current tokio runtime: over one connection, or each
+    /// over one of its own.
+    pub(super) fn start(address: SocketAddr, per_second: u32, keep: bool) -> Self {
         let load = Self::default();
         if per_second > 0 {
-            drop(tokio::spawn(load.clone().run(address, per_second)));
+            drop(tokio::spawn(load.clone().run(address, per_second, keep)));
         }
         load
     }
@@ -68,7 +69,7 @@ impl Load {
         tally.clone()
     }
 
-    async fn run(self, address: SocketAddr, per_second: u32) {
+    async fn run(self, address: SocketAddr, per_second: u32, keep: bool) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut connection = None;
@@ -76,7 +77,7 @@ impl Load {
             let _ = ticks.tick().await;
             let answer = timeout(PATIENCE, ask(&mut connection, address)).await;
             let answer = answer.ok().flatten();
-            if answer.is_none() {
+            if answer.is_none() || !keep {
                 connection = None;
             }
             let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,7 +127,7 @@ mod tests {
     #[tokio::test]
     async fn it_counts_who_answers_and_who_does_not() {
         let backend = Backend::start(1).unwrap();
-        let load = Load::start(backend.address, 500);
+        let load = Load::start(backend.address, 500, true);
         let patience = tokio::time::Instant::now() + Duration::from_secs(10);
         let wait = async |until: fn(&Tally) -> bool| {
             while !until(&load.tally()) {

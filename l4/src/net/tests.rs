@@ -241,6 +241,7 @@ impl Far {
     fn new(tag: &str) -> Self {
         let name = format!("aplomb-net-{}-{tag}", std::process::id());
         ip(&format!("netns add {name}"));
+        let far = Self { name: name.clone() };
         ip(&format!(
             "link add near type veth peer name far netns {name}"
         ));
@@ -250,7 +251,7 @@ impl Far {
         ip(&format!("-n {name} addr add 10.1.0.2/24 dev far"));
         ip(&format!("-n {name} addr add fd01::2/64 dev far nodad"));
         ip(&format!("-n {name} link set far up"));
-        Self { name }
+        far
     }
 }
 
