@@ -1,13 +1,14 @@
 //! What this process may do: as another user if asked to, and nothing beyond what it needs.
 //!
 //! Capabilities and users are each thread's own, so all of this happens before there is a second one. What stays is
-//! CAP_NET_BIND_SERVICE, which a later configuration with a low port needs, and what the configuration asks for.
+//! CAP_NET_BIND_SERVICE, which a later configuration with a low port needs, and what the configuration asks for:
+//! CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON for services that the kernel forwards, others for scripts of other users.
 //! All of it is also ambient, so that a successor of another binary has it too; scripts are rid of it.
 
 use std::{fmt, io};
 
 use caps::{CapSet, Capability, CapsHashSet};
-use control::spec::{AdminListen, ProbeKind, Spec};
+use control::spec::{AdminListen, ProbeKind, ServiceKind, Spec};
 use rustix::{
     process::{Gid, Uid, geteuid},
     thread,
@@ -73,7 +74,21 @@ fn needed(spec: &Spec) -> CapsHashSet {
     if let AdminListen::Unix { group: Some(_), .. } = spec.admin.listen {
         let _ = keep.insert(Capability::CAP_CHOWN);
     }
+    if uses_kernel(spec) {
+        // Loading the program and its tables, attaching it, following routes and neighbours.
+        keep.extend([
+            Capability::CAP_BPF,
+            Capability::CAP_NET_ADMIN,
+            Capability::CAP_PERFMON,
+        ]);
+    }
     keep
+}
+
+/// Whether the kernel data plane is used.
+pub fn uses_kernel(spec: &Spec) -> bool {
+    let is_kernel = |kind: &ServiceKind| matches!(kind, ServiceKind::Kernel(_));
+    spec.services.iter().any(|service| is_kernel(&service.kind))
 }
 
 fn scripts_have_users(spec: &Spec) -> bool {
