@@ -1,7 +1,8 @@
 //! The kernel data plane's driver: loads the XDP program, keeps its tables what the plan says, reads what it counted.
 //!
-//! [`mod@status`] is what it tells.
+//! [`mod@status`] is what it tells, [`mod@filter`] which part of it somebody wants.
 
+pub mod filter;
 pub mod status;
 
 pub mod net;

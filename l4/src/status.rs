@@ -108,6 +108,8 @@ pub struct SweepStatus {
 pub struct ServiceStatus {
     /// Its name.
     pub name: Name,
+    /// The pool that its backends are of.
+    pub pool: Name,
     /// Where it listens, as [`control::spec::Listen`] is written.
     pub listen: Vec<String>,
     /// How a backend is chosen, as [`control::spec::Balance`] is written.

@@ -3,8 +3,9 @@
 use std::{future::Future, path::PathBuf, pin::Pin};
 
 use control::engine::Operation;
+use l4::filter::Filter;
 
-use super::model::{Applied, Explanation, Problem, Question, Stats, Status};
+use super::model::{Applied, Connections, Explanation, Problem, Question, Stats, Status};
 
 /// An answer that takes a while.
 pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Problem>> + Send + 'a>>;
@@ -43,6 +44,8 @@ pub(crate) trait Node: Send + Sync + 'static {
     fn operate(&self, operation: Operation) -> Answer<'_, ()>;
     /// Says where a request would go, and why.
     fn explain(&self, question: Question) -> Answer<'_, Explanation>;
+    /// The kernel's connections that pass a filter, at most `limit` of them.
+    fn connections(&self, filter: Filter, limit: usize) -> Answer<'_, Connections>;
     /// Hands over to another binary; answers with the process that serves then.
     fn upgrade(&self, binary: Option<PathBuf>) -> Answer<'_, u32>;
     /// Ends it, at once or when its work is done.

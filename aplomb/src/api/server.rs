@@ -32,6 +32,7 @@ use super::{
     auth::Access,
     bridge::Daemon,
     guard::{Busy, Guard},
+    kernel::Kernel,
     listen::{Listeners, Socket},
     model::Problem,
     node::Node,
@@ -70,12 +71,17 @@ enum Command {
 }
 
 impl Server {
-    /// Serves on these listeners what `handle` and `plane` know and do.
+    /// Serves on these listeners what `handle`, `plane` and `kernel` know and do.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(handle: Handle, plane: Arc<Plane>, listeners: Listeners) -> io::Result<Self> {
-        Self::start_for(Arc::new(Daemon::new(handle, plane)), listeners)
+    pub fn start(
+        handle: Handle,
+        plane: Arc<Plane>,
+        kernel: Option<Arc<dyn Kernel>>,
+        listeners: Listeners,
+    ) -> io::Result<Self> {
+        Self::start_for(Arc::new(Daemon::new(handle, plane, kernel)), listeners)
     }
 
     pub(super) fn start_for(node: Arc<dyn Node>, listeners: Listeners) -> io::Result<Self> {

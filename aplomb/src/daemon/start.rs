@@ -198,8 +198,8 @@ async fn serve(
     let _ = apply::put_in_force(&engine, Arc::clone(&spec), prepared).await?;
 
     let (handle, requests) = Handle::new(Arc::clone(&about), engine.clone());
-    let server =
-        Server::start(handle, Arc::clone(&plane), listeners).map_err(Error::new("no admin API"))?;
+    let server = Server::start(handle, Arc::clone(&plane), None, listeners)
+        .map_err(Error::new("no admin API"))?;
     let mut conductor = Conductor {
         about,
         spec,

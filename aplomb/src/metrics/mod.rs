@@ -1,11 +1,12 @@
 //! Metrics in Prometheus' text format, made from the same status and counters that operators see.
 //!
 //! Names are `aplomb_` and what they are of, units at the end; what every process has is `process_` as everywhere.
-//! Labels are only of the configuration (service, pool, backend, check) or of fixed sets (class, side, reason,
-//! state), never of traffic, so the number of series is bounded by the configuration. `docs/metrics.md` lists them.
+//! Labels are only of the configuration (service, pool, backend, check, interface) or of fixed sets (class, side,
+//! reason, state, table), never of traffic, so the number of series is bounded by the configuration. `docs/metrics.md` lists them.
 
 mod backends;
 mod daemon;
+mod kernel;
 pub(crate) mod process;
 mod services;
 #[cfg(test)]
@@ -24,5 +25,8 @@ pub(crate) fn encode(status: &Status, stats: &Stats) -> String {
     daemon::encode(&mut text, status, &stats.daemon);
     services::encode(&mut text, stats);
     backends::encode(&mut text, stats);
+    if let Some(l4) = &stats.l4 {
+        kernel::encode(&mut text, l4);
+    }
     text.finish()
 }

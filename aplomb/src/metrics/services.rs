@@ -72,7 +72,9 @@ pub(super) fn encode(text: &mut Text, stats: &Stats) {
         "aplomb_service_request_duration_seconds",
         "From a request's first byte to the last one of its response; TCP and UDP: how long it lasted.",
     );
-    for service in &stats.services {
+    // The kernel does not measure them.
+    let measured = |s: &&ServiceStats| !s.duration.counts.is_empty();
+    for service in stats.services.iter().filter(measured) {
         durations.histogram(&[("service", &service.name)], &service.duration);
     }
 }

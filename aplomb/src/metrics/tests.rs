@@ -9,7 +9,9 @@ use std::{
 
 use super::*;
 use crate::api::model::{
-    BackendStats, CheckStats, ErrorCount, Histogram, PoolStats, ResponseCount, ServiceStats,
+    Attachment, BackendStats, CheckStats, ErrorCount, Histogram, KernelBackend, KernelService,
+    L4Stats, L4Status, PoolStats, ReasonCount, ResponseCount, ServiceStats, Sweep, TableFill,
+    Traffic,
 };
 
 #[path = "../../tests/support/exposition.rs"]
@@ -68,7 +70,121 @@ fn stats() -> Stats {
             worker_connections: vec![1, 2],
             ..Default::default()
         },
+        l4: Some(l4()),
         ..Stats::default()
+    }
+}
+
+fn l4() -> L4Stats {
+    let backend = |address: &str, connections| KernelBackend {
+        address: address.into(),
+        takes: true,
+        weight: 3,
+        active: 2,
+        inactive: 5,
+        traffic: Traffic {
+            connections,
+            in_packets: 10,
+            out_packets: 20,
+            in_bytes: 1000,
+            out_bytes: 2000,
+        },
+        ..KernelBackend::default()
+    };
+    let count = |reason: &str, packets| ReasonCount {
+        reason: reason.into(),
+        packets,
+    };
+    let attached = |interface: &str, mode: Option<&str>| Attachment {
+        interface: interface.into(),
+        mode: mode.map(Into::into),
+        ..Attachment::default()
+    };
+    L4Stats {
+        status: L4Status {
+            interfaces: vec![
+                attached("eth0", Some("native")),
+                attached("eth1", Some("generic")),
+                attached("eth2", None),
+            ],
+            tables: vec![TableFill {
+                table: "FLOWS4".into(),
+                used: 7,
+                size: 1_048_576,
+            }],
+            drops: vec![count("no-backend", 4)],
+            passes: vec![count("not-ours", 99)],
+            sweep: Some(Sweep::default()),
+            ..L4Status::default()
+        },
+        services: vec![KernelService {
+            name: "vip".into(),
+            backends: vec![backend("10.0.0.1:80", 6), backend("[2001:db8::1]:80", 7)],
+            ..KernelService::default()
+        }],
+    }
+}
+
+#[test]
+fn the_kernels_numbers_arrive() {
+    let samples = exposition::read(&encode(&status(), &stats())).unwrap();
+    let v6 = [("service", "vip"), ("backend", "[2001:db8::1]:80")];
+    for (name, more, expected) in [
+        ("aplomb_l4_connections_total", None, 7.0),
+        ("aplomb_l4_connections_active", None, 2.0),
+        ("aplomb_l4_connections_inactive", None, 5.0),
+        ("aplomb_l4_backend_weight", None, 3.0),
+        ("aplomb_l4_packets_total", Some("in"), 10.0),
+        ("aplomb_l4_packets_total", Some("out"), 20.0),
+        ("aplomb_l4_bytes_total", Some("in"), 1000.0),
+        ("aplomb_l4_bytes_total", Some("out"), 2000.0),
+    ] {
+        let direction = more.map(|d| ("direction", d));
+        let labels: Vec<_> = v6.into_iter().chain(direction).collect();
+        let is = value(&samples, name, &labels);
+        assert!((is - expected).abs() < 1e-9, "{name}: {is}");
+    }
+    for (name, label, expected) in [
+        ("aplomb_l4_drops_total", ("reason", "no-backend"), 4.0),
+        ("aplomb_l4_passes_total", ("reason", "not-ours"), 99.0),
+        ("aplomb_l4_table_entries", ("table", "FLOWS4"), 7.0),
+        ("aplomb_l4_table_size", ("table", "FLOWS4"), 1_048_576.0),
+        ("aplomb_l4_attachment_info", ("mode", "native"), 1.0),
+        ("aplomb_l4_attachment_info", ("mode", "none"), 1.0),
+    ] {
+        let is = value(&samples, name, &[label]);
+        assert!((is - expected).abs() < 1e-9, "{name}: {is}");
+    }
+}
+
+#[test]
+fn every_metric_is_documented() {
+    let documented = include_str!("../../../docs/metrics.md");
+    let samples = exposition::read(&encode(&status(), &stats())).unwrap();
+    let mut words: BTreeSet<String> = BTreeSet::new();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    for line in documented.lines().filter(|l| l.starts_with('|')) {
+        // `aplomb_service_connections`, `…_total`: what is left out is the beginning of the last whole name.
+        let mut whole = String::new();
+        for word in line.split('`').skip(1).step_by(2) {
+            if let Some(end) = word.strip_prefix('…') {
+                let ends = whole.match_indices('_').map(|(at, _)| &whole[..at]);
+                words.extend(
+                    ends.chain([whole.as_str()])
+                        .map(|begin| format!("{begin}{end}")),
+                );
+            } else if word.chars().all(is_name) && word.contains('_') {
+                whole = word.into();
+                let _ = words.insert(word.into());
+            }
+        }
+    }
+    let parts = ["_bucket", "_sum", "_count"];
+    for sample in samples.iter().filter(|s| s.name.starts_with("aplomb_")) {
+        let name = sample.name.as_str();
+        let family = parts.iter().find_map(|part| name.strip_suffix(part));
+        let is_there = words.contains(name) || family.is_some_and(|f| words.contains(f));
+        assert!(is_there, "docs/metrics.md does not have {name}");
     }
 }
 
@@ -131,8 +247,22 @@ fn labels_are_of_the_configuration_or_of_fixed_sets() {
         .flat_map(|s| s.labels.iter().map(|(name, _)| name.as_str()))
         .collect();
     let known = [
-        "backend", "check", "class", "le", "pool", "reason", "result", "service", "side", "state",
-        "version", "worker",
+        "backend",
+        "check",
+        "class",
+        "direction",
+        "interface",
+        "le",
+        "mode",
+        "pool",
+        "reason",
+        "result",
+        "service",
+        "side",
+        "state",
+        "table",
+        "version",
+        "worker",
     ];
     assert_eq!(names, BTreeSet::from(known));
 }

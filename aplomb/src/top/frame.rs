@@ -261,6 +261,7 @@ pub(super) mod tests {
                 }],
                 ..PoolStats::default()
             }],
+            l4: None,
         };
         (status, stats)
     }

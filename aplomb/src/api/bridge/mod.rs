@@ -1,8 +1,10 @@
 //! The daemon as the admin API sees it: its handle for facts and orders, the plane for what is counted.
 //!
-//! [`status`], [`stats`] and [`explain`] turn the types of `control` and `proxy` into the words of the API.
+//! [`status`], [`stats`], [`kernel`] and [`explain`] turn the types of `control`, `proxy` and `l4` into the words of the
+//! API.
 
 mod explain;
+mod kernel;
 mod stats;
 mod status;
 
@@ -12,11 +14,16 @@ use control::{
     config::{Diagnostics, Style},
     engine::{Operation, Refusal},
 };
+use l4::filter::Filter;
 use proxy::plane::Plane;
 
 use super::{
-    model::{Applied, Change, Diagnostic, Explanation, Problem, Question, Severity, Stats},
+    kernel::Kernel,
+    model::{
+        Applied, Change, Connections, Diagnostic, Explanation, Problem, Question, Severity, Stats,
+    },
     node::{Answer, ConfigText, Node, Snapshot},
+    routes::no_kernel,
 };
 use crate::{
     daemon::handle::{self, Gone, Handle, Rejected},
@@ -27,15 +34,17 @@ use crate::{
 pub(super) struct Daemon {
     handle: Handle,
     plane: Arc<Plane>,
+    kernel: Option<Arc<dyn Kernel>>,
     began: Instant,
 }
 
 impl Daemon {
-    /// The daemon that is spoken to by `handle` and whose traffic `plane` carries.
-    pub(super) fn new(handle: Handle, plane: Arc<Plane>) -> Self {
+    /// The daemon that is spoken to by `handle` and whose traffic `plane` and `kernel` carry.
+    pub(super) fn new(handle: Handle, plane: Arc<Plane>, kernel: Option<Arc<dyn Kernel>>) -> Self {
         Self {
             handle,
             plane,
+            kernel,
             began: Instant::now(),
         }
     }
@@ -46,7 +55,10 @@ impl Node for Daemon {
         Box::pin(async {
             let known = self.handle.status().await.map_err(ending)?;
             let mut counted = self.counters();
-            let status = status::of(&known, counted.daemon.worker_connections.len());
+            let mut status = status::of(&known, counted.daemon.worker_connections.len());
+            if let Some(l4) = &counted.l4 {
+                kernel::show(&mut status, l4);
+            }
             stats::complete(&mut counted, &known);
             process::read(&mut counted.daemon);
             Ok(Snapshot {
@@ -57,7 +69,11 @@ impl Node for Daemon {
     }
 
     fn counters(&self) -> Stats {
-        stats::of(&self.plane.stats(), self.began.elapsed())
+        let mut counted = stats::of(&self.plane.stats(), self.began.elapsed());
+        if let Some(kernel) = &self.kernel {
+            kernel::count(&mut counted, &kernel.status(), &kernel.services());
+        }
+        counted
     }
 
     fn apply(&self, config: ConfigText, dry_run: bool) -> Answer<'_, Applied> {
@@ -102,6 +118,18 @@ impl Node for Daemon {
             explain::explain(&question, &known, &|pool, key| {
                 self.plane.explain(pool, key)
             })
+        })
+    }
+
+    fn connections(&self, filter: Filter, limit: usize) -> Answer<'_, Connections> {
+        let kernel = self.kernel.clone().ok_or_else(no_kernel);
+        Box::pin(async move {
+            let kernel = kernel?;
+            // With millions of connections this takes longer than others shall wait.
+            let look = move || kernel::connections(&*kernel, &filter, limit);
+            tokio::task::spawn_blocking(look)
+                .await
+                .map_err(|_| ending(Gone))
         })
     }
 

@@ -49,6 +49,7 @@ pub(super) fn of(counted: &counted::Stats, at: Duration) -> Stats {
             .map(|(name, stats)| service(name.to_string(), stats))
             .collect(),
         pools,
+        l4: None,
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) fn of(known: &handle::Status, workers: usize) -> Status {
             .iter()
             .map(|spec| pool(spec, known))
             .collect(),
+        l4: None,
     }
 }
 

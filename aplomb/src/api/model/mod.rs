@@ -4,19 +4,24 @@
 //! `proxy`, but change only on purpose: fields are added, never renamed. Durations are seconds, sizes bytes.
 
 mod explain;
+mod l4;
 mod problem;
 mod stats;
 mod status;
 
 pub(crate) use self::{
     explain::{Candidate, Explanation, Question, RouteTried},
+    l4::{
+        Attachment, Connection, Connections, Draining, KernelBackend, KernelLoad, KernelService,
+        L4Status, ReasonCount, StateTimeout, Sweep, TableFill, Traffic,
+    },
     problem::{
         Applied, Change, Diagnostic, Done, DrainRequest, Problem, Severity, StopRequest,
         UpgradeRequest, Upgraded, WeightRequest,
     },
     stats::{
-        BackendStats, CheckStats, DaemonStats, ErrorCount, Histogram, PoolStats, ResponseCount,
-        ServiceStats, Stats,
+        BackendStats, CheckStats, DaemonStats, ErrorCount, Histogram, L4Stats, PoolStats,
+        ResponseCount, ServiceStats, Stats,
     },
     status::{
         BackendState, BackendStatus, CheckStatus, ConfigStatus, Phase, PoolStatus, ServiceStatus,

@@ -14,6 +14,18 @@ pub(crate) struct Stats {
     pub services: Vec<ServiceStats>,
     /// Pools, by name.
     pub pools: Vec<PoolStats>,
+    /// The kernel data plane, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub l4: Option<L4Stats>,
+}
+
+/// The kernel data plane's numbers.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct L4Stats {
+    /// The plane as a whole.
+    pub status: super::L4Status,
+    /// Its services, by name. They are in the list of all services too, with what all services have.
+    pub services: Vec<super::KernelService>,
 }
 
 /// The daemon itself.

@@ -24,6 +24,9 @@ pub(crate) struct Status {
     pub services: Vec<ServiceStatus>,
     /// Pools, by name.
     pub pools: Vec<PoolStatus>,
+    /// The kernel data plane, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub l4: Option<super::L4Status>,
 }
 
 /// What a daemon is doing.
@@ -77,6 +80,9 @@ pub(crate) struct ServiceStatus {
     /// Why it does not listen, if it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// What the kernel counts of it, if the kernel forwards it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<super::KernelService>,
 }
 
 /// A pool at one moment.
@@ -170,8 +176,11 @@ pub(crate) struct BackendStatus {
     pub configured_weight: u32,
     /// Takes work only when no other can.
     pub backup: bool,
-    /// Requests or connections that are going on.
+    /// Requests or connections that are going on. Of a backend that drains, these are what is left.
     pub in_flight: u64,
+    /// How many of them the kernel forwards, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<super::KernelLoad>,
     /// The most of them at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<u32>,

@@ -1,5 +1,6 @@
 //! What can be asked of the admin API: one table of routes, handlers by what they do.
 
+mod l4;
 mod read;
 mod write;
 
@@ -11,6 +12,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 
+pub(super) use self::l4::no_kernel;
 use super::{
     model::{Problem, Status},
     node::{Node, Snapshot},
@@ -65,6 +67,8 @@ pub(super) fn table() -> Vec<(&'static str, &'static str, MethodRouter<Api>)> {
         ("get", "/v1/backends", get(read::backends)),
         ("get", "/v1/stats", get(read::stats)),
         ("get", "/v1/explain", get(read::explain)),
+        ("get", "/v1/l4", get(l4::status)),
+        ("get", "/v1/l4/connections", get(l4::connections)),
         ("post", "/v1/apply", post(write::apply)),
         ("post", "/v1/reload", post(write::reload)),
         (
@@ -134,4 +138,7 @@ fn finish(router: Router<Api>, api: Api) -> Router {
 /// The handlers with their documentation, for the OpenAPI document.
 pub(super) mod doc {
     pub(in super::super) use super::{read::*, write::*};
+    pub(in super::super) mod l4 {
+        pub(in super::super::super) use super::super::l4::*;
+    }
 }

@@ -16,10 +16,13 @@ use control::{
     spec::{AdminAuth, AdminListen, AdminSpec, Secret},
 };
 
+use l4::filter::Filter;
+
 use super::{
     Listeners, Place, Server,
     model::{
-        Applied, BackendStatus, Explanation, PoolStatus, Problem, Question, Stats, Status, Upgraded,
+        Applied, BackendStatus, Connections, Explanation, PoolStatus, Problem, Question, Stats,
+        Status, Upgraded,
     },
     node::{Answer, ConfigText, Node, Snapshot},
 };
@@ -33,6 +36,7 @@ struct Remembers {
     operations: Mutex<Vec<Operation>>,
     configs: Mutex<Vec<(ConfigText, bool)>>,
     asked: Mutex<Vec<Question>>,
+    filters: Mutex<Vec<(Filter, usize)>>,
 }
 
 fn now<'a, T: Send + 'a>(value: Result<T, Problem>) -> Answer<'a, T> {
@@ -90,6 +94,11 @@ impl Node for Remembers {
     fn explain(&self, question: Question) -> Answer<'_, Explanation> {
         self.asked.lock().unwrap().push(question);
         now(Ok(Explanation::default()))
+    }
+
+    fn connections(&self, filter: Filter, limit: usize) -> Answer<'_, Connections> {
+        self.filters.lock().unwrap().push((filter, limit));
+        now(Ok(Connections::default()))
     }
 
     fn upgrade(&self, _binary: Option<PathBuf>) -> Answer<'_, u32> {

@@ -1,11 +1,13 @@
 //! `aplomb status`: what the daemon does, as tables or as JSON.
 
+mod kernel;
+
 use super::{
     client::{AdminArgs, Client, block_on},
     exit::{Failure, Outcome, print},
     table::{Table, bytes, latency, rate, span},
 };
-use crate::api::model::{BackendStatus, Phase, PoolStatus, ServiceStatus, Status};
+use crate::api::model::{BackendState, BackendStatus, Phase, PoolStatus, ServiceStatus, Status};
 
 /// What `status` takes.
 #[derive(Debug, clap::Args)]
@@ -61,6 +63,12 @@ fn render(status: &Status, whole: bool) -> String {
     }
     if !status.services.is_empty() {
         text += &services(&status.services);
+    }
+    if whole {
+        text += &status.l4.as_ref().map(kernel::plane).unwrap_or_default();
+    }
+    for service in &status.services {
+        text += &kernel::service(service);
     }
     for pool in &status.pools {
         text += "\n";
@@ -128,23 +136,50 @@ fn pool_table(pool: &PoolStatus) -> String {
         text += ", PANIC: too few are up, so all are tried";
     }
     text += "\n";
+    // The kernel knows active and inactive connections, and measures no latencies.
+    let kernel = kernel::serves(pool);
+    let [busy, more] = if kernel {
+        [">ACTIVE", ">INACT"]
+    } else {
+        [">FLIGHT", ">LATENCY"]
+    };
     let mut table = Table::new(&[
-        "BACKEND", "STATE", ">SINCE", ">WEIGHT", ">FLIGHT", ">RATE/S", ">LATENCY", "CHECKS", "WHY",
+        "BACKEND", "STATE", ">SINCE", ">WEIGHT", busy, ">RATE/S", more, "CHECKS", "WHY",
     ]);
     for backend in &pool.backends {
+        let load = backend.kernel.unwrap_or_default();
         table.row(vec![
             backend.address.clone(),
             backend.state.as_str().to_owned(),
             span(backend.since_seconds),
             weight(backend),
-            in_flight(backend),
+            if kernel {
+                load.active.to_string()
+            } else {
+                in_flight(backend)
+            },
             rate(backend.rate),
-            backend.latency_seconds.map_or("-".into(), latency),
+            if kernel {
+                load.inactive.to_string()
+            } else {
+                backend.latency_seconds.map_or("-".into(), latency)
+            },
             checks(backend),
-            backend.whole_why(),
+            why(backend),
         ]);
     }
     text + &table.render("  ")
+}
+
+/// Why it is in its state; of one that drains, also how much is left.
+fn why(backend: &BackendStatus) -> String {
+    let why = backend.whole_why();
+    let drains = backend.state == BackendState::Draining || backend.removed;
+    match backend.in_flight {
+        left if drains && left > 0 && why.is_empty() => format!("{left} left"),
+        left if drains && left > 0 => format!("{why}; {left} left"),
+        _ => why,
+    }
 }
 
 fn weight(backend: &BackendStatus) -> String {
@@ -190,7 +225,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::api::model::{BackendState, CheckStatus};
+    use crate::api::model::{CheckStatus, KernelLoad};
 
     fn status() -> Status {
         Status {
@@ -239,6 +274,28 @@ mod tests {
         assert!(line.contains("1 (of 4)"), "{line}");
         assert!(line.ends_with("tcp failing  3 failures in a row; tcp: connection refused"));
         assert!(text.contains("pool web: wlc, 0 of 1 up\n"));
+    }
+
+    #[test]
+    fn the_kernels_connections_show_and_what_a_drain_has_left() {
+        let mut status = status();
+        let backend = &mut status.pools[0].backends[0];
+        backend.state = BackendState::Draining;
+        backend.why = "drained by an operator".into();
+        backend.checks.clear();
+        backend.in_flight = 12;
+        backend.kernel = Some(KernelLoad {
+            active: 3,
+            inactive: 9,
+            persistent: 0,
+        });
+        let text = render(&status, true);
+        let heading = text.lines().find(|l| l.contains("ACTIVE")).unwrap();
+        assert!(heading.contains("INACT") && !heading.contains("LATENCY"));
+        let line = text.lines().find(|l| l.contains("10.0.0.1:80")).unwrap();
+        assert!(line.ends_with("drained by an operator; 12 left"), "{line}");
+        // A pool of the proxy's stays as it is.
+        assert!(text.contains("LATENCY"));
     }
 
     #[test]

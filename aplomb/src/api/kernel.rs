@@ -1,0 +1,13 @@
+//! What the admin API asks of the kernel data plane. [`l4`]'s handle does it; tests have one of their own.
+
+use l4::status::{Connection, L4Status, ServiceStatus};
+
+/// A kernel data plane that can be asked. Its answers take no longer than reading its tables does.
+pub trait Kernel: Send + Sync + 'static {
+    /// The plane as a whole.
+    fn status(&self) -> L4Status;
+    /// Its services with their backends.
+    fn services(&self) -> Vec<ServiceStatus>;
+    /// At most `limit` connections and templates. With millions of them this takes a while.
+    fn connections(&self, limit: usize) -> Vec<Connection>;
+}
