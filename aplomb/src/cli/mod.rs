@@ -5,6 +5,7 @@
 
 mod apply;
 mod backend;
+mod backend_setup;
 mod check;
 pub(crate) mod client;
 pub(crate) mod exit;
@@ -51,6 +52,8 @@ enum Command {
     /// Drain, disable, enable or weigh a backend
     #[command(subcommand)]
     Backend(backend::Command),
+    /// Show or do what a real server needs for `direct` and `tunnel`
+    BackendSetup(backend_setup::Args),
     /// Say where a request or connection would go, and why
     Explain(explain::Args),
     /// Have the daemon read its configuration file again
@@ -89,6 +92,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Top(args) => top::run(admin, &args),
         Command::Apply(args) => apply::run(admin, &args),
         Command::Backend(command) => backend::run(admin, command),
+        Command::BackendSetup(args) => backend_setup::run(&args),
         Command::Explain(args) => explain::run(admin, &args),
         Command::Reload => apply::reload(admin),
         Command::Upgrade(args) => node::upgrade(admin, &args),

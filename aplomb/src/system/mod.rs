@@ -4,5 +4,6 @@ pub mod limits;
 pub mod log;
 pub mod panic;
 pub mod privileges;
+pub(crate) mod server;
 pub mod systemd;
 pub mod user;

@@ -5,6 +5,7 @@ use std::{io, os::fd::OwnedFd};
 use super::{
     CLIENT, CLIENTS, DIRECTOR, INNER, Mode, ROUTER, SERVERS, Site, Space, VIP, address, device,
 };
+use crate::system::server;
 
 /// Both families: a site has both, whatever its service is offered by.
 const FAMILIES: [bool; 2] = [false, true];
@@ -97,12 +98,11 @@ impl Site {
         if self.plan.mode == Mode::Nat {
             return Ok(());
         }
-        // Silent: the service's address is there, and nobody is told where it is.
-        space.set("net.ipv4.conf.all.arp_ignore", "1")?;
-        space.set("net.ipv4.conf.all.arp_announce", "2")?;
         for v6 in FAMILIES {
-            let length = if v6 { "128 dev lo nodad" } else { "32 dev lo" };
-            space.ip(&format!("addr add {}/{length}", address(v6, CLIENTS, VIP)))?;
+            // The tunnel's far end is the lab's own: not every kernel has the devices.
+            let (vip, tunnel) = (address(v6, CLIENTS, VIP), None);
+            let steps = server::set_up(server::Wanted { vip, tunnel });
+            space.inside(|| steps.iter().try_for_each(|step| step.action.perform()))?;
         }
         Ok(())
     }
