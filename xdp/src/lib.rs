@@ -6,6 +6,7 @@
 //! [`mod@abi`] holds what the program and user space share: the layout of every table, counter and reason.
 
 #![no_std]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 #[cfg(test)]
 extern crate std;
 

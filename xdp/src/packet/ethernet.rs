@@ -3,6 +3,7 @@
 use super::{
     Frame, Other,
     header::{Ethernet, Tag},
+    merge,
 };
 use crate::abi::PassReason;
 
@@ -29,7 +30,7 @@ pub(super) fn parse(frame: Frame) -> Result<(u16, usize), Other> {
             at += size_of::<Tag>();
         }
     }
-    Ok((ethertype, at))
+    Ok((ethertype, merge(at)))
 }
 
 #[inline(always)]

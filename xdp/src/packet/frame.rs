@@ -34,10 +34,24 @@ impl Frame {
         }
     }
 
-    /// Its length, bytes.
+    /// Its length, bytes. To compare with it, [`Frame::holds`] and [`Frame::ends_at`] are cheaper.
     #[inline(always)]
     pub fn len(&self) -> usize {
-        self.end.wrapping_sub(self.start)
+        // The compiler would subtract in 32 bits where only these are used, and the verifier allows no such thing with
+        // addresses: make it need all of them.
+        opaque(self.end.wrapping_sub(self.start))
+    }
+
+    /// Whether its first `length` bytes are there.
+    #[inline(always)]
+    pub fn holds(&self, length: usize) -> bool {
+        self.start.wrapping_add(length) <= self.end
+    }
+
+    /// Whether it is `length` bytes long.
+    #[inline(always)]
+    pub fn ends_at(&self, length: usize) -> bool {
+        self.holds(length) && !self.holds(length + 1)
     }
 
     /// Whether it has no bytes.
@@ -46,10 +60,19 @@ impl Frame {
         self.start >= self.end
     }
 
+    /// The address of an offset.
+    ///
+    /// The compiler must know nothing of it: it would leave out checks that follow from others and compare with sums of
+    /// its own, and the verifier, which knows an address checked only by a comparison with the very end, would not follow.
+    #[inline(always)]
+    fn at(&self, offset: usize) -> usize {
+        opaque(self.start.wrapping_add(offset))
+    }
+
     /// The value at an offset, none if it does not lie wholly in the frame.
     #[inline(always)]
     pub fn read<T: Plain>(&self, offset: usize) -> Option<T> {
-        let at = self.start.wrapping_add(offset);
+        let at = self.at(offset);
         if at.wrapping_add(size_of::<T>()) > self.end {
             return None;
         }
@@ -60,7 +83,7 @@ impl Frame {
     /// Puts a value at an offset; none if it does not lie wholly in the frame.
     #[inline(always)]
     pub fn write<T: Plain>(&self, offset: usize, value: T) -> Option<()> {
-        let at = self.start.wrapping_add(offset);
+        let at = self.at(offset);
         if at.wrapping_add(size_of::<T>()) > self.end {
             return None;
         }
@@ -101,4 +124,40 @@ unsafe fn store<T: Plain>(at: *mut T, value: T) {
         // SAFETY: writable, as the caller says.
         unsafe { ptr::write_unaligned(at, value) }
     }
+}
+
+/// The same offset, of which the verifier knows nothing afterwards but that it is less than 4096: what follows is then
+/// gone through once, and not for each way that led here.
+#[inline(always)]
+pub(crate) fn merge(offset: usize) -> usize {
+    #[cfg(target_arch = "bpf")]
+    let offset = {
+        let mut offset = offset;
+        // SAFETY: a register's two low bytes are exchanged twice. (The verifier forgets a number whose bytes move.)
+        unsafe {
+            core::arch::asm!(
+                "{0} = be16 {0}",
+                "{0} = be16 {0}",
+                "{0} &= 0xfff",
+                inout(reg) offset,
+                options(pure, nomem, nostack)
+            );
+        };
+        offset
+    };
+    offset
+}
+
+/// The same number, of which the compiler knows nothing afterwards.
+#[inline(always)]
+fn opaque(number: usize) -> usize {
+    #[cfg(target_arch = "bpf")]
+    let number = {
+        let mut number = number;
+        // SAFETY: a register is moved to itself. (With no instruction at all, the line table has two entries for the next
+        // one, which the kernel refuses.)
+        unsafe { core::arch::asm!("{0} = {0}", inout(reg) number, options(pure, nomem, nostack)) };
+        number
+    };
+    number
 }

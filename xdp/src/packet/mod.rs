@@ -12,6 +12,7 @@ mod transport;
 mod v4;
 mod v6;
 
+pub(crate) use self::frame::merge;
 pub use self::{frame::Frame, icmp::next_hop_mtu};
 use crate::abi::{Family, PassReason, Reason, Tuple, V4, V6};
 

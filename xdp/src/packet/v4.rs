@@ -3,7 +3,7 @@
 use super::{
     Frame, Kind, MALFORMED, Other, PROTOCOL, Packet,
     header::{Ipv4, Ports, proto},
-    icmp, transport,
+    icmp, merge, transport,
 };
 use crate::abi::{Tuple, V4};
 
@@ -17,7 +17,7 @@ pub(super) fn parse(frame: Frame, l3: usize) -> Result<Packet<V4>, Other> {
     let ip: Ipv4 = frame.read(l3).ok_or(MALFORMED)?;
     let header = header_length(&ip).ok_or(MALFORMED)?;
     let length = usize::from(u16::from_be(ip.length));
-    if length < header || l3 + length > frame.len() {
+    if length < header || !frame.holds(l3 + length) {
         return Err(MALFORMED);
     }
     let l4 = l3 + header;
@@ -81,7 +81,7 @@ pub(super) fn inner(
     if u16::from_be(ip.fragment) & OFFSET != 0 {
         return Ok(None);
     }
-    let l4 = l3 + header;
+    let l4 = merge(l3 + header);
     let Some(ports) = inner_ports(frame, l4, ip.proto)? else {
         return Ok(None);
     };

@@ -3,7 +3,7 @@
 use super::{
     Frame, Kind, MALFORMED, Other, PROTOCOL, Packet, UNPARSED,
     header::{Ipv6, Ipv6Fragment, proto},
-    icmp, transport, v4,
+    icmp, merge, transport, v4,
 };
 use crate::abi::{EXTENSION_HEADERS, Tuple, V6};
 
@@ -33,7 +33,7 @@ pub(super) fn parse(frame: Frame, l3: usize) -> Result<Packet<V6>, Other> {
     let word = u32::from_be(ip.word);
     let payload = usize::from(u16::from_be(ip.length));
     let header = size_of::<Ipv6>();
-    if word >> 28 != 6 || l3 + header + payload > frame.len() {
+    if word >> 28 != 6 || !frame.holds(l3 + header + payload) {
         return Err(MALFORMED);
     }
     if payload == 0 && ip.next == proto::HOP_BY_HOP {
@@ -138,7 +138,7 @@ fn is_extension(next: u8) -> bool {
 fn walk(frame: Frame, chain: &mut Chain) -> Result<(), Other> {
     for _ in 0..EXTENSION_HEADERS {
         if !is_extension(chain.proto) {
-            return Ok(());
+            break;
         }
         // All of them are at least 8 bytes long, and begin with the next one's type.
         let header: Ipv6Fragment = frame.read(chain.at).ok_or(MALFORMED)?;
@@ -149,6 +149,7 @@ fn walk(frame: Frame, chain: &mut Chain) -> Result<(), Other> {
                 chain.fragment = u16::from_be(header.fragment);
                 chain.id = header.id;
                 if chain.fragment & OFFSET != 0 {
+                    chain.at = merge(chain.at);
                     return Ok(());
                 }
             }
@@ -166,6 +167,7 @@ fn walk(frame: Frame, chain: &mut Chain) -> Result<(), Other> {
             }
         }
     }
+    chain.at = merge(chain.at);
     if is_extension(chain.proto) {
         Err(UNPARSED)
     } else {

@@ -75,7 +75,7 @@ fn answer<F: Family, R: Room>(
     let longest = if F::IS_V6 { LONGEST6 } else { LONGEST4 };
     let quoted = (packet.length as usize).min(longest - added);
     let l3 = packet.l3;
-    if room.frame().len() != l3 + quoted {
+    if !room.frame().ends_at(l3 + quoted) {
         room.cut(l3 + quoted)?;
     }
     room.grow(added)?;

@@ -105,7 +105,7 @@ pub fn syn_ack<F: Family, R: Room>(
         return None;
     }
     let header = size_of::<Tcp>() + option::MSS_LENGTH;
-    if room.frame().len() != l4 + header {
+    if !room.frame().ends_at(l4 + header) {
         room.cut(l4 + header)?;
     }
     let frame = room.frame();
@@ -135,11 +135,16 @@ pub fn syn_ack<F: Family, R: Room>(
         urgent: 0,
     };
     let kind = u32::from(option::MSS) << 24 | (option::MSS_LENGTH as u32) << 16;
-    frame.write(l4 + size_of::<Tcp>(), (kind | u32::from(mss)).to_be())?;
-    frame.write(l4, tcp)?;
+    let options = (kind | u32::from(mss)).to_be();
+    frame.write(l4 + size_of::<Tcp>(), options)?;
     let mut sum = Sum::default();
     sum.pseudo::<F>(tuple.src, tuple.dst, proto::TCP, header as u32);
-    sum.range(frame, l4, header)?;
+    sum.words(u32::from(tcp.ports.src) | u32::from(tcp.ports.dst) << 16);
+    sum.words(tcp.seq);
+    sum.words(tcp.ack);
+    sum.word((u16::from(tcp.offset) << 8 | u16::from(tcp.flags)).to_be());
+    sum.word(tcp.window);
+    sum.words(options);
     tcp.checksum = sum.checksum();
     frame.write(l4, tcp)
 }

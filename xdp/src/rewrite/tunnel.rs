@@ -9,7 +9,7 @@ use super::{
 use crate::{
     abi::{Encap, Family, Hop},
     packet::{
-        Frame, Packet,
+        Frame, Kind, Packet,
         header::{Ipv4, Ipv6, Ports, Udp, proto},
     },
 };
@@ -36,13 +36,14 @@ pub struct Outer<F: Family> {
     pub encap: Encap,
     /// Destination port of GUE, network byte order.
     pub port: u16,
-    /// Whether the outer UDP or GRE header carries a checksum.
+    /// Whether the outer UDP or GRE header carries a checksum, where it follows from the packet's own: for whole TCP
+    /// packets, and UDP ones that have a checksum.
     pub checksum: bool,
     /// Of the flow: source port of GUE, flow label of IPv6, so that paths and queues are spread by flow.
     pub hash: u32,
 }
 
-/// How many bytes an encapsulation with an outer header of family `F` adds.
+/// How many bytes an encapsulation with an outer header of family `F` adds at most.
 #[inline(always)]
 pub fn overhead<F: Family>(encap: Encap, checksum: bool) -> usize {
     F::HEADER + between(encap, checksum)
@@ -71,7 +72,12 @@ pub fn encapsulate<I: Family, O: Family, R: Room>(
     hop: &Hop,
 ) -> Option<()> {
     let l3 = link::header_length(hop);
-    let middle = between(outer.encap, outer.checksum);
+    let checksum = if outer.checksum && outer.encap != Encap::IpIp {
+        implied(room.frame(), packet)
+    } else {
+        None
+    };
+    let middle = between(outer.encap, checksum.is_some());
     let added = O::HEADER + middle;
     // What is unique in an IPv4 packet that may be fragmented: the identification and the fragment's offset.
     let id = if I::IS_V6 || packet.dont_fragment {
@@ -85,7 +91,7 @@ pub fn encapsulate<I: Family, O: Family, R: Room>(
     let frame = room.frame();
     link::put::<O>(frame, hop)?;
     let length = added as u32 + packet.length;
-    let proto = put_between::<I, O>(frame, l3 + O::HEADER, packet.length as usize, outer)?;
+    let proto = put_between::<I, O>(frame, l3 + O::HEADER, packet, outer, checksum)?;
     if O::IS_V6 {
         let label = outer.hash & 0xf_ffff;
         let ip = Ipv6 {
@@ -118,32 +124,33 @@ pub fn encapsulate<I: Family, O: Family, R: Room>(
     frame.write(l3, ip)
 }
 
-/// Writes what lies between the two IP headers at `at`; the inner packet of `length` bytes follows. What the outer
-/// header's protocol field says.
+/// Writes what lies between the two IP headers at `at`; the inner packet follows. What the outer header's protocol
+/// field says.
 #[inline(always)]
 fn put_between<I: Family, O: Family>(
     frame: Frame,
     at: usize,
-    length: usize,
+    packet: &Packet<I>,
     outer: &Outer<O>,
+    checksum: Option<Sum>,
 ) -> Option<u8> {
     let inner = if I::IS_V6 { proto::IPV6 } else { proto::IPIP };
     match outer.encap {
         Encap::IpIp => Some(inner),
         Encap::Gre => {
-            let flags = if outer.checksum { GRE_CHECKSUM } else { 0 };
-            frame.write(at, flags.to_be())?;
-            frame.write(at + 2, I::ETHERTYPE.to_be())?;
-            if outer.checksum {
-                frame.write(at + GRE, 0_u32)?;
-                let mut sum = Sum::default();
-                sum.range(frame, at, GRE + 4 + length)?;
+            let flags = if checksum.is_some() { GRE_CHECKSUM } else { 0 };
+            let word = (u32::from(flags) << 16 | u32::from(I::ETHERTYPE)).to_be();
+            frame.write(at, word)?;
+            if let Some(mut sum) = checksum {
+                sum.words(word);
+                // Behind the checksum are two bytes of zero.
                 frame.write(at + GRE, sum.checksum())?;
+                frame.write(at + GRE + 2, 0_u16)?;
             }
             Some(proto::GRE)
         }
         Encap::Gue => {
-            let length = size_of::<Udp>() + GUE + length;
+            let length = (size_of::<Udp>() + GUE) as u32 + packet.length;
             let hash = (outer.hash ^ (outer.hash >> 16)) as u16;
             let mut udp = Udp {
                 ports: Ports {
@@ -153,20 +160,55 @@ fn put_between<I: Family, O: Family>(
                 length: (length as u16).to_be(),
                 checksum: 0,
             };
-            frame.write(at, udp)?;
             // Version 0, no options, data: all zero but for the protocol.
-            frame.write(
-                at + size_of::<Udp>(),
-                u32::from_be_bytes([0, inner, 0, 0]).to_be(),
-            )?;
-            if outer.checksum {
-                let mut sum = Sum::default();
-                sum.pseudo::<O>(outer.src, outer.dst, proto::UDP, length as u32);
-                sum.range(frame, at, length)?;
+            let gue = (u32::from(inner) << 16).to_be();
+            if let Some(mut sum) = checksum {
+                sum.pseudo::<O>(outer.src, outer.dst, proto::UDP, length);
+                sum.word(udp.ports.src);
+                sum.word(udp.ports.dst);
+                sum.word(udp.length);
+                sum.words(gue);
                 udp.checksum = not_zero(sum.checksum());
-                frame.write(at, udp)?;
             }
+            frame.write(at, udp)?;
+            frame.write(at + size_of::<Udp>(), gue)?;
             Some(proto::UDP)
         }
     }
+}
+
+/// The sum of a whole packet, from its own checksums: what a right checksum covers adds up to nothing, so only headers
+/// need to be read. If the packet's own checksum is wrong, so is what follows from this, and the packet is dropped
+/// a little earlier than it would be.
+///
+/// None where there is nothing to go by: fragments, SCTP, UDP without a checksum, ICMP, extension headers.
+#[inline(always)]
+fn implied<F: Family>(frame: Frame, packet: &Packet<F>) -> Option<Sum> {
+    if packet.kind != Kind::Whole || (F::IS_V6 && packet.l4 != packet.l3 + F::HEADER) {
+        return None;
+    }
+    if packet.tuple.proto == proto::UDP {
+        let udp: Udp = frame.read(packet.l4)?;
+        if udp.checksum == 0 {
+            return None;
+        }
+    } else if packet.tuple.proto != proto::TCP {
+        return None;
+    }
+    let rest = (packet.l3 + packet.length as usize).checked_sub(packet.l4)?;
+    let (src, dst) = (packet.tuple.src, packet.tuple.dst);
+    let mut pseudo = Sum::default();
+    pseudo.pseudo::<F>(src, dst, packet.tuple.proto, rest as u32);
+    // An IPv4 header adds up to nothing, too.
+    let mut sum = Sum::default();
+    if F::IS_V6 {
+        let ip: Ipv6 = frame.read(packet.l3)?;
+        sum.words(ip.word);
+        sum.word(ip.length);
+        sum.word((u16::from(ip.next) << 8 | u16::from(ip.hops)).to_be());
+        sum.address::<F>(F::narrow(ip.src));
+        sum.address::<F>(F::narrow(ip.dst));
+    }
+    sum.word(pseudo.checksum());
+    Some(sum)
 }
