@@ -94,6 +94,8 @@ pub mod flow_flags {
     pub const SYNCED: u8 = 16;
     /// Its client's direction has no entry for replies (`direct`, `tunnel`, local).
     pub const ONE_WAY: u8 = 32;
+    /// In the backend's direction of `nat`: the backend has sent a packet.
+    pub const ANSWERED: u8 = 64;
 }
 
 /// Which direction of a flow an entry is for.

@@ -22,8 +22,8 @@ pub use self::{
     flow::{Flow, FlowState, Hop, Mac, Role, Template, TemplateKey, flow_flags},
     limits::*,
     service::{Endpoint, Scheduler, Service, service_flags},
-    settings::{Iface, Settings, Tick},
-    tuple::{Fragment, FragmentKey, Tuple},
+    settings::{Iface, Settings, Tick, settings_flags},
+    tuple::{Fragment, FragmentKey, Locality, LocalityKey, RangeKey, ResolveKey, Tuple},
 };
 
 /// The version of all layouts here. Pinned tables live under a directory of this name.

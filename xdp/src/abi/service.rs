@@ -3,6 +3,9 @@
 use super::{Addr6, Family, Plain};
 
 /// Where a packet must be addressed to: found in the table of endpoints, which leads to the service's slot.
+///
+/// An endpoint of protocol 0 and port 0 only says that the address is a virtual one: it is there for each of them, and
+/// what it leads to does not count. By it, a fragment that came too early is told from one that is none of ours.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint<F: Family> {

@@ -45,12 +45,22 @@ pub struct Settings {
     pub source_ports: u32,
     /// Timeout of each [`FlowState`], ticks.
     pub timeouts: [u32; FlowState::COUNT],
+    /// Of [`settings_flags`].
+    pub flags: u32,
     /// Zero: room up to 16 states.
-    pub zero: [u32; 3],
+    pub zero: [u32; 2],
 }
 
 // SAFETY: numbers.
 unsafe impl Plain for Settings {}
+
+/// Bits of [`Settings::flags`].
+pub mod settings_flags {
+    /// There are port ranges: look for them when no endpoint matches.
+    pub const RANGES: u32 = 1;
+    /// There is a service: without one, packets of flows go up the stack (as with IPVS, whose hooks are gone then).
+    pub const SERVICES: u32 = 2;
+}
 
 /// A network device, by its index: what a next hop through it needs. Only devices that carry forwarded traffic.
 #[repr(C)]
@@ -64,7 +74,12 @@ pub struct Iface {
     pub vlan: u16,
     /// Its MTU.
     pub mtu: u32,
+    /// Our IPv4 address there, 0 if there is none: the source of tunnels and of ICMP errors. The entry of a lower device
+    /// of VLANs has any of ours.
+    pub source4: super::Addr4,
+    /// The same for IPv6; not a link-local one.
+    pub source6: super::Addr6,
 }
 
-// SAFETY: 4 + 6 + 2 + 4 = 16 bytes.
+// SAFETY: 4 + 6 + 2 + 4 + 4 + 16 = 36 bytes.
 unsafe impl Plain for Iface {}

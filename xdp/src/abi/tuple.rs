@@ -84,3 +84,76 @@ pub struct Fragment {
 
 // SAFETY: numbers, 8 bytes.
 unsafe impl Plain for Fragment {}
+
+/// What a port range is looked up by: longest prefix match over protocol, address and the port's bits.
+///
+/// A range is put in as the prefixes that make it up: `prefix` is 32 + the address' bits + the leading bits of the port.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RangeKey<F: Family> {
+    /// How many bits of what follows count.
+    pub prefix: u32,
+    /// IP protocol.
+    pub proto: u8,
+    /// Zero.
+    pub zero1: u8,
+    /// Zero.
+    pub zero2: u16,
+    /// The virtual address.
+    pub address: F::Addr,
+    /// Port, network byte order.
+    pub port: u16,
+    /// Zero.
+    pub zero3: u16,
+}
+
+// SAFETY: `repr(C)`: 8 bytes, a 4-aligned address, 4 bytes.
+unsafe impl<F: Family> Plain for RangeKey<F> {}
+
+impl<F: Family> RangeKey<F> {
+    /// Bits before the port.
+    pub const BEFORE_PORT: u32 = 32 + 8 * size_of::<F::Addr>() as u32;
+}
+
+/// What a destination's home is looked up by (`lblc`, `lblcr`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LocalityKey<F: Family> {
+    /// The address the client asked for.
+    pub dst: F::Addr,
+    /// Slot of the service.
+    pub service: u32,
+}
+
+// SAFETY: 4-aligned parts.
+unsafe impl<F: Family> Plain for LocalityKey<F> {}
+
+/// The backends a destination is at home with.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Locality {
+    /// Slots of backends, `u32::MAX` where there is none: `lblc` uses the first alone.
+    pub backends: [u32; 6],
+    /// The tick at which the set last grew or shrank.
+    pub changed: u32,
+    /// The tick at which it was last used.
+    pub used: u32,
+}
+
+// SAFETY: eight numbers.
+unsafe impl Plain for Locality {}
+
+/// A neighbour to be resolved, in the map RESOLVE; its value is the tick at which it was last missed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ResolveKey {
+    /// The device it is reached by.
+    pub ifindex: u32,
+    /// 4 or 6.
+    pub family: u32,
+    /// The neighbour's address; an IPv4 one in the first word.
+    pub address: super::Addr6,
+}
+
+// SAFETY: 24 bytes of numbers.
+unsafe impl Plain for ResolveKey {}

@@ -1,0 +1,254 @@
+//! A packet of no flow: the service it is for, a backend, a new flow.
+
+use super::{
+    Action, Choice, Entry, Inserted, NO_SLOT, Road, Seen, Table, Tables, Verdict, count, depart, find, follow, get,
+    load, put, schedule, service, tcp, template,
+};
+use crate::{
+    abi::{
+        Addr6, Backend, Family, Flow, FlowState, Hop, Method, PORT_TRIES, PassReason, Reason, Role, Service, Tuple,
+        backend_flags, flow_flags, service_flags,
+    },
+    packet::{
+        Kind, Packet,
+        header::{
+            proto,
+            tcp_flags::{ACK, RST, SYN},
+        },
+    },
+};
+
+/// Decides on a packet that belongs to no flow.
+#[inline(always)]
+pub(super) fn begin<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>, verdict: &mut Verdict<F>) {
+    let Some(slot) = service::find(tables, &packet.tuple) else {
+        return verdict.pass(PassReason::NotOurs);
+    };
+    let Some(service) = tables.service(slot) else {
+        return verdict.pass(PassReason::NotOurs);
+    };
+    let flags = get!(service.flags);
+    if flags & service_flags::PRESENT == 0 {
+        return verdict.pass(PassReason::NotOurs);
+    }
+    verdict.service = slot;
+    if packet.tuple.proto == proto::TCP {
+        let first = packet.tcp_flags & (SYN | ACK | RST) == SYN;
+        let sloppy = flags & service_flags::SLOPPY != 0 && packet.tcp_flags & RST == 0;
+        if !first && !sloppy {
+            return verdict.pass(PassReason::NoFlow);
+        }
+    }
+    // A later fragment whose flow has gone has nothing by which a new one could begin.
+    if packet.kind == Kind::LaterFragment && packet.tuple.proto == proto::TCP {
+        return verdict.pass(PassReason::NoFlow);
+    }
+    verdict.road = Road::New;
+    let chosen = choose(tables, packet, service, slot, verdict);
+    let Some(backend) = tables.backend(chosen) else {
+        verdict.drop(Reason::NoBackend);
+        verdict.action = Action::Unreachable;
+        return;
+    };
+    verdict.backend = chosen;
+    verdict.method = get!(backend.method);
+    address(packet, backend, verdict);
+    if let Some(counters) = tables.counters(chosen) {
+        put!(counters.connections = get!(counters.connections).wrapping_add(1));
+    }
+    if flags & service_flags::ONE_PACKET != 0 && packet.tuple.proto != proto::TCP {
+        count(tables, chosen, packet.length, false);
+        return depart::depart(tables, packet, None, verdict);
+    }
+    if let Some(flow) = create(tables, packet, service, verdict) {
+        count(tables, chosen, packet.length, false);
+        if packet.tcp_flags & SYN != 0 {
+            follow::clamp(tables, verdict);
+        }
+        depart::depart(tables, packet, Some(flow), verdict);
+    }
+}
+
+/// The backend's slot, [`NO_SLOT`] if there is none.
+#[inline(always)]
+fn choose<F: Family, T: Tables<F>>(
+    tables: &T,
+    packet: &Packet<F>,
+    service: Entry<Service>,
+    slot: u32,
+    verdict: &mut Verdict<F>,
+) -> u32 {
+    let persistent = get!(service.flags) & service_flags::PERSISTENT != 0;
+    if persistent {
+        if let Some(known) = template::recall(tables, packet.tuple.src, service, slot) {
+            verdict.choice = Choice::Template;
+            return known;
+        }
+    }
+    let chosen = schedule::schedule(tables, service, slot, &packet.tuple);
+    if chosen != NO_SLOT {
+        verdict.choice = Choice::Scheduler;
+        if persistent {
+            template::keep(tables, packet.tuple.src, service, slot, chosen);
+        }
+    }
+    chosen
+}
+
+/// What the packet's tuple becomes on its way to a backend, but for a source of ours.
+#[inline(always)]
+fn address<F: Family>(packet: &Packet<F>, backend: Entry<Backend>, verdict: &mut Verdict<F>) {
+    if Method::of(verdict.method) == Method::Nat {
+        verdict.to.dst = F::narrow(get!(backend.address));
+        let port = get!(backend.port);
+        verdict.to.dport = if port == 0 { packet.tuple.dport } else { port };
+    }
+}
+
+/// Puts a new flow into the tables: the entry of the client's direction. None: the verdict says why not.
+#[inline(always)]
+fn create<F: Family, T: Tables<F>>(
+    tables: &T,
+    packet: &Packet<F>,
+    service: Entry<Service>,
+    verdict: &mut Verdict<F>,
+) -> Option<Entry<Flow<F>>> {
+    let settings = tables.settings()?;
+    let flags = get!(service.flags);
+    let method = Method::of(verdict.method);
+    let two_way = method == Method::Nat;
+    let state = match packet.tuple.proto {
+        proto::TCP => {
+            let seen = if two_way { Seen::Client } else { Seen::ClientAlone };
+            tcp(FlowState::None, packet.tcp_flags, seen)
+        }
+        proto::UDP => FlowState::Udp,
+        _ => FlowState::Sctp,
+    };
+    let now = tables.now();
+    let active = packet.tuple.proto == proto::TCP && state.is_active();
+    let mut own = flow_flags::PENDING;
+    if flags & service_flags::PERSISTENT != 0 {
+        own |= flow_flags::PERSISTENT;
+    }
+    if flags & service_flags::FULL_NAT != 0 && two_way {
+        own |= flow_flags::FULL_NAT;
+    }
+    let mut flow = Flow {
+        expires: now.0.wrapping_add(follow::timeout(tables, settings, verdict.service, state)),
+        state: state as u8,
+        role: Role::Reverse as u8,
+        method: verdict.method,
+        flags: own,
+        backend: verdict.backend,
+        service: verdict.service,
+        src: packet.tuple.dst,
+        dst: packet.tuple.src,
+        sport: packet.tuple.dport,
+        dport: packet.tuple.sport,
+        hop: Hop::default(),
+        began: now.0,
+    };
+    if two_way {
+        let taken = if own & flow_flags::FULL_NAT != 0 {
+            claim(tables, service, &flow, verdict)
+        } else {
+            occupy(tables, &verdict.to.reversed(), &flow)
+        };
+        match taken {
+            Inserted::Yes => {}
+            Inserted::Taken => {
+                verdict.drop(if own & flow_flags::FULL_NAT != 0 { Reason::NoPort } else { Reason::TupleTaken });
+                return None;
+            }
+            Inserted::Full => {
+                verdict.drop(Reason::TableFull);
+                return None;
+            }
+        }
+    } else {
+        own |= flow_flags::ONE_WAY;
+    }
+    if active {
+        own |= flow_flags::ACTIVE;
+    }
+    flow.role = Role::Forward as u8;
+    flow.flags = own;
+    flow.src = verdict.to.src;
+    flow.dst = verdict.to.dst;
+    flow.sport = verdict.to.sport;
+    flow.dport = verdict.to.dport;
+    // A flow that begins in its middle has no handshake to wait for.
+    if tables.insert(Table::Pending, &packet.tuple, &flow) != Inserted::Yes {
+        verdict.drop(Reason::TableFull);
+        return None;
+    }
+    load::begins(tables, verdict.backend, active);
+    tables.flow(Table::Pending, &packet.tuple)
+}
+
+/// Puts the entry of the replies in, in place of one whose time is up.
+#[inline(always)]
+fn occupy<F: Family, T: Tables<F>>(tables: &T, key: &Tuple<F>, flow: &Flow<F>) -> Inserted {
+    if let Some((old, _)) = find(tables, key) {
+        let now = tables.now();
+        let over = now.is_past(get!(old.expires)) || (key.proto == proto::TCP && super::is_over(FlowState::of(get!(old.state))));
+        if !over || get!(old.role) == Role::Forward as u8 {
+            return Inserted::Taken;
+        }
+        follow::end(tables, key, old, false);
+    }
+    tables.insert(Table::Pending, key, flow)
+}
+
+/// Full NAT: finds a source address and port of ours that no flow to this backend has.
+#[inline(always)]
+fn claim<F: Family, T: Tables<F>>(
+    tables: &T,
+    service: Entry<Service>,
+    flow: &Flow<F>,
+    verdict: &mut Verdict<F>,
+) -> Inserted {
+    let Some(settings) = tables.settings() else {
+        return Inserted::Full;
+    };
+    let range = get!(settings.source_ports);
+    let (first, last) = (range >> 16, range & 0xffff);
+    let span = last.saturating_sub(first) + 1;
+    let random = schedule::hash(tables.random() ^ get!(settings.seed), F::fold(flow.dst) ^ u32::from(flow.dport));
+    let source = get!(service.source);
+    let sources = get!(service.sources);
+    let nth = if sources > 1 { schedule::hash(random, 1) % sources } else { 0 };
+    verdict.to.src = F::narrow(nth_source::<F>(source, nth));
+    let mut result = Inserted::Taken;
+    let mut i = 0;
+    while i < PORT_TRIES {
+        let port = first + (random.wrapping_add(i.wrapping_mul(0x9e37))) % span;
+        verdict.to.sport = (port as u16).to_be();
+        result = occupy(tables, &verdict.to.reversed(), flow);
+        if result != Inserted::Taken {
+            break;
+        }
+        i += 1;
+    }
+    result
+}
+
+/// The n-th address from `first` on, counted in its last 32 bits.
+#[inline(always)]
+fn nth_source<F: Family>(first: Addr6, n: u32) -> Addr6 {
+    let mut address = first;
+    if F::IS_V6 {
+        address.d = u32::from_be(address.d).wrapping_add(n).to_be();
+    } else {
+        address.a = u32::from_be(address.a).wrapping_add(n).to_be();
+    }
+    address
+}
+
+/// Whether a backend may be given new work.
+#[inline(always)]
+pub(super) fn takes(flags: u32) -> bool {
+    let wanted = backend_flags::PRESENT | backend_flags::TAKES;
+    flags & (wanted | backend_flags::REMOVED) == wanted
+}

@@ -1,0 +1,103 @@
+//! The way out: time to live, next hop, size.
+
+use super::{Action, Entry, Journey, Route, Tables, Verdict, follow, get, put};
+use crate::{
+    abi::{Backend, Encap, Family, Flow, Hop, Method, PassReason, Reason, Role, V4, V6, backend_flags},
+    packet::Packet,
+    rewrite::overhead,
+};
+
+/// Finds the way for a packet whose verdict names method, backend and what its tuple becomes. The flow, if there is
+/// one, remembers the next hop.
+#[inline(always)]
+pub(super) fn depart<F: Family, T: Tables<F>>(
+    tables: &T,
+    packet: &Packet<F>,
+    flow: Option<Entry<Flow<F>>>,
+    verdict: &mut Verdict<F>,
+) {
+    if follow::is_local(verdict.method) {
+        return verdict.pass(PassReason::Local);
+    }
+    if packet.ttl <= 1 {
+        verdict.drop(Reason::TtlExceeded);
+        verdict.action = Action::TtlExceeded;
+        return;
+    }
+    let Some(settings) = tables.settings() else {
+        return verdict.drop(Reason::NoRoute);
+    };
+    let generation = get!(settings.generation);
+    let Some(backend) = tables.backend(verdict.backend) else {
+        return verdict.drop(Reason::BackendGone);
+    };
+    let known = flow.map_or(Hop::default(), |flow| get!(flow.hop));
+    if generation != 0 && known.generation == generation {
+        verdict.hop = known;
+    } else {
+        let reply = flow.is_some_and(|flow| get!(flow.role) == Role::Reverse as u8);
+        match search(tables, packet, backend, reply, verdict) {
+            Route::Found => {}
+            Route::NoRoute => return verdict.drop(Reason::NoRoute),
+            Route::NoNeighbour => return verdict.drop(Reason::NoNeighbour),
+            Route::NoDevice => return verdict.drop(Reason::NoDevice),
+        }
+        verdict.hop.generation = generation;
+        if let Some(flow) = flow {
+            put!(flow.hop = verdict.hop);
+        }
+    }
+    fit(packet, backend, verdict);
+}
+
+/// Looks for the next hop.
+#[inline(always)]
+fn search<F: Family, T: Tables<F>>(
+    tables: &T,
+    packet: &Packet<F>,
+    backend: Entry<Backend>,
+    reply: bool,
+    verdict: &mut Verdict<F>,
+) -> Route {
+    let translated = reply || Method::of(verdict.method) == Method::Nat;
+    let v6 = get!(backend.flags) & backend_flags::V6 != 0;
+    if !translated && v6 != F::IS_V6 {
+        return tables.route_other(&get!(backend.address), v6, &mut verdict.hop);
+    }
+    let journey = Journey {
+        src: if translated { verdict.to.src } else { packet.tuple.src },
+        dst: if translated { verdict.to.dst } else { F::narrow(get!(backend.address)) },
+        tos: packet.tos,
+    };
+    tables.route(&journey, &mut verdict.hop)
+}
+
+/// Whether the packet fits the way; if so, it leaves.
+#[inline(always)]
+fn fit<F: Family>(packet: &Packet<F>, backend: Entry<Backend>, verdict: &mut Verdict<F>) {
+    let mut mtu = u32::from(verdict.hop.mtu);
+    if Method::of(verdict.method) == Method::Tunnel {
+        let flags = get!(backend.flags);
+        let checksum = flags & backend_flags::TUNNEL_CHECKSUM != 0;
+        let encap = Encap::of(get!(backend.encap));
+        let learned = u32::from(get!(backend.path_mtu));
+        if learned != 0 && learned < mtu {
+            mtu = learned;
+        }
+        let around = if flags & backend_flags::V6 != 0 {
+            overhead::<V6>(encap, checksum)
+        } else {
+            overhead::<V4>(encap, checksum)
+        };
+        mtu = mtu.saturating_sub(around as u32);
+    }
+    if packet.length <= mtu {
+        verdict.action = Action::Forward;
+    } else if packet.dont_fragment {
+        verdict.drop(Reason::TooBig);
+        verdict.action = Action::TooBig;
+        verdict.mtu = mtu;
+    } else {
+        verdict.drop(Reason::TooBigSilent);
+    }
+}

@@ -1,0 +1,54 @@
+//! Rings: `rr` and `wrr` in turn, `twos` by chance.
+
+use super::{super::NO_SLOT, Span, Tables, usable};
+use crate::abi::{Family, RING_TRIES};
+
+/// The next of the ring that takes new work.
+#[inline(always)]
+pub(super) fn turn<F: Family, T: Tables<F>>(tables: &T, service: u32, span: Span) -> u32 {
+    if span.length == 0 {
+        return NO_SLOT;
+    }
+    let mut tries = 0;
+    while tries < RING_TRIES {
+        let Some(turn) = tables.turn(service) else {
+            break;
+        };
+        let Some(slot) = tables.scheduled(span.start.wrapping_add(turn % span.length)) else {
+            break;
+        };
+        if usable(tables, slot).is_some() {
+            return slot;
+        }
+        tries += 1;
+    }
+    NO_SLOT
+}
+
+/// The less busy of two members that are drawn by weight (the ring holds each as often as its weight says).
+#[inline(always)]
+pub(super) fn twos<F: Family, T: Tables<F>>(tables: &T, span: Span) -> u32 {
+    if span.length == 0 {
+        return NO_SLOT;
+    }
+    let mut chosen = NO_SLOT;
+    let (mut overhead, mut weight) = (0, 0);
+    let mut drawn = 0;
+    let mut tries = 0;
+    while tries < RING_TRIES && drawn < 2 {
+        tries += 1;
+        let Some(slot) = tables.scheduled(span.start.wrapping_add(tables.random() % span.length)) else {
+            break;
+        };
+        let Some(busy) = usable(tables, slot) else {
+            continue;
+        };
+        drawn += 1;
+        if chosen == NO_SLOT || overhead * u64::from(busy.weight) > busy.overhead() * weight {
+            chosen = slot;
+            overhead = busy.overhead();
+            weight = u64::from(busy.weight);
+        }
+    }
+    chosen
+}

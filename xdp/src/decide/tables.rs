@@ -1,0 +1,161 @@
+//! What a decision reads and changes, as a trait: in the kernel the maps, on the host [`mod@super::model`].
+
+use core::ptr::NonNull;
+
+use crate::abi::{
+    Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load, Locality, LocalityKey, RangeKey,
+    Service, Settings, Template, TemplateKey, Tick, Tuple,
+};
+
+/// A value in a table, shared with other processors and with user space.
+///
+/// Only copies of fields are taken and put ([`get!`], [`put!`]): a reference would promise what nobody keeps.
+#[derive(Debug)]
+pub struct Entry<T>(NonNull<T>);
+
+impl<T> Clone for Entry<T> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Entry<T> {}
+
+impl<T> Entry<T> {
+    /// The value at an address.
+    ///
+    /// # Safety
+    /// It must stay readable and writable, and any bits must be a `T`, as long as the entry or a copy of it is used.
+    #[inline(always)]
+    pub unsafe fn new(at: NonNull<T>) -> Self {
+        Self(at)
+    }
+
+    /// Where it lies.
+    #[inline(always)]
+    pub fn as_ptr(self) -> *mut T {
+        self.0.as_ptr()
+    }
+}
+
+/// A field of an [`Entry`], copied.
+macro_rules! get {
+    ($entry:ident . $field:ident) => {{
+        // SAFETY: an entry's address is readable while it is used, and any bits are a value.
+        unsafe { (*$entry.as_ptr()).$field }
+    }};
+}
+
+/// Puts a field of an [`Entry`].
+macro_rules! put {
+    ($entry:ident . $field:ident = $value:expr) => {{
+        let value = $value;
+        // SAFETY: an entry's address is writable while it is used.
+        unsafe { (*$entry.as_ptr()).$field = value }
+    }};
+}
+
+/// The address of a field of an [`Entry`].
+macro_rules! at {
+    ($entry:ident . $field:ident) => {{
+        // SAFETY: the field lies within the entry.
+        unsafe { &raw mut (*$entry.as_ptr()).$field }
+    }};
+}
+
+pub(crate) use {at, get, put};
+
+/// One of the two tables of flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Handshakes, and UDP flows of one packet.
+    Pending,
+    /// The others.
+    Established,
+}
+
+/// What came of a search for the way to an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Route {
+    /// The hop was filled in.
+    Found = 0,
+    /// There is none.
+    NoRoute = 1,
+    /// The neighbour is not known; it was put down as to be resolved.
+    NoNeighbour = 2,
+    /// The device is not one that the program may send by.
+    NoDevice = 3,
+}
+
+/// A question for a route: from where to where, of which protocol and service.
+#[derive(Clone, Copy, Debug)]
+pub struct Journey<F: Family> {
+    /// Source as the packet will have it.
+    pub src: F::Addr,
+    /// Destination as the packet will have it.
+    pub dst: F::Addr,
+    /// ToS or traffic class.
+    pub tos: u8,
+}
+
+/// The tables, for one address family.
+pub trait Tables<F: Family> {
+    /// The clock.
+    fn now(&self) -> Tick;
+    /// A random number.
+    fn random(&self) -> u32;
+    /// What holds for all services.
+    fn settings(&self) -> Option<Entry<Settings>>;
+    /// The flow of a tuple.
+    fn flow(&self, table: Table, key: &Tuple<F>) -> Option<Entry<Flow<F>>>;
+    /// Puts a flow in, if the tuple has none. Whether it is in now.
+    fn insert(&self, table: Table, key: &Tuple<F>, flow: &Flow<F>) -> Inserted;
+    /// Takes a flow out. Whether it was there.
+    fn remove(&self, table: Table, key: &Tuple<F>) -> bool;
+    /// The service at an endpoint.
+    fn endpoint(&self, key: &Endpoint<F>) -> Option<u32>;
+    /// The service whose range of ports covers this.
+    fn range(&self, key: &RangeKey<F>) -> Option<u32>;
+    /// A service.
+    fn service(&self, slot: u32) -> Option<Entry<Service>>;
+    /// A backend.
+    fn backend(&self, slot: u32) -> Option<Entry<Backend>>;
+    /// How busy a backend is.
+    fn load(&self, slot: u32) -> Option<Entry<Load>>;
+    /// An entry of the rings, hash tables and member lists.
+    fn scheduled(&self, index: u32) -> Option<u32>;
+    /// How far a service's ring has been gone through; the count goes up by one.
+    fn turn(&self, service: u32) -> Option<u32>;
+    /// Traffic of a backend.
+    fn counters(&self, slot: u32) -> Option<Entry<Counters>>;
+    /// A client's template.
+    fn template(&self, key: &TemplateKey<F>) -> Option<Entry<Template>>;
+    /// Puts a client's template in, in place of an older one.
+    fn remember(&self, key: &TemplateKey<F>, template: &Template);
+    /// What is known of a fragmented packet.
+    fn fragment(&self, key: &FragmentKey<F>) -> Option<Entry<Fragment>>;
+    /// Puts down what the first fragment says.
+    fn keep_fragment(&self, key: &FragmentKey<F>, fragment: &Fragment);
+    /// Which backends a destination is at home with.
+    fn locality(&self, key: &LocalityKey<F>) -> Option<Entry<Locality>>;
+    /// Puts a destination's backends in.
+    fn settle(&self, key: &LocalityKey<F>, locality: &Locality);
+    /// The way of a packet: fills `hop` in (its generation is the caller's).
+    fn route(&self, journey: &Journey<F>, hop: &mut Hop) -> Route;
+    /// The way to an address of the other family.
+    fn route_other(&self, dst: &crate::abi::Addr6, v6: bool, hop: &mut Hop) -> Route;
+    /// Adds to a number that others add to as well.
+    fn add(&self, number: *mut u32, by: u32);
+}
+
+/// What came of putting a flow in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is in.
+    Yes,
+    /// The tuple has one already.
+    Taken,
+    /// There was no room.
+    Full,
+}

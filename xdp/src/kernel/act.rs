@@ -1,0 +1,185 @@
+//! What is done to a packet: rewritten, and sent by a device.
+
+use aya_ebpf::{
+    bindings::{xdp_action, xdp_md},
+    helpers::{bpf_redirect, bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
+};
+use xdp::{
+    decide::{Action, Entry, Road, Verdict},
+    packet::{Frame, Kind, Packet},
+    rewrite::{self, Outer, Room},
+};
+
+use super::{
+    tables::{Kernel, lookup, map},
+};
+use crate::abi::{Backend, Encap, Family, Hop, Iface, Method, Reason, Tuple, V4, V6, backend_flags};
+
+/// The packet in the kernel's hands.
+pub(super) struct Context(pub(super) *mut xdp_md);
+
+impl Room for Context {
+    #[inline(always)]
+    fn frame(&self) -> Frame {
+        // SAFETY: the context is the program's argument; between the two addresses lies the packet.
+        unsafe { Frame::new((*self.0).data as usize, (*self.0).data_end as usize) }
+    }
+
+    #[inline(always)]
+    fn grow(&mut self, bytes: usize) -> Option<()> {
+        // SAFETY: the context is the program's argument.
+        (unsafe { bpf_xdp_adjust_head(self.0, -(bytes as i32)) } == 0).then_some(())
+    }
+
+    #[inline(always)]
+    fn shrink(&mut self, bytes: usize) -> Option<()> {
+        // SAFETY: the context is the program's argument.
+        (unsafe { bpf_xdp_adjust_head(self.0, bytes as i32) } == 0).then_some(())
+    }
+
+    #[inline(always)]
+    fn cut(&mut self, length: usize) -> Option<()> {
+        let by = length as i32 - self.frame().len() as i32;
+        // SAFETY: the context is the program's argument.
+        (unsafe { bpf_xdp_adjust_tail(self.0, by) } == 0).then_some(())
+    }
+}
+
+/// Sends the packet by a device.
+#[inline(always)]
+pub(super) fn leave(ifindex: u32, ingress: u32) -> u32 {
+    if ifindex == ingress {
+        return xdp_action::XDP_TX;
+    }
+    // SAFETY: no pointers.
+    unsafe { bpf_redirect(ifindex, 0) as u32 }
+}
+
+/// Makes a packet of `nat` or `direct` what it shall be, for the next hop.
+#[inline(always)]
+pub(super) fn rewrite<F: Family>(
+    context: &mut Context,
+    packet: &Packet<F>,
+    method: Method,
+    to: &Tuple<F>,
+    hop: &Hop,
+) -> Option<()> {
+    let frame = context.frame();
+    if method == Method::Nat {
+        rewrite::translate(frame, packet, to)?;
+    }
+    rewrite::decrement_ttl(frame, packet)?;
+    rewrite::link::<F, _>(context, packet.l3, hop)
+}
+
+/// Does what a verdict says. None: the packet could not be changed so.
+#[inline(always)]
+pub(super) fn act<F: Family>(kernel: &Kernel, packet: &Packet<F>, verdict: &mut Verdict<F>) -> u32 {
+    let mut context = Context(kernel.ctx.cast());
+    let done = match verdict.action {
+        Action::Pass => return xdp_action::XDP_PASS,
+        Action::Drop => return xdp_action::XDP_DROP,
+        Action::Forward => {
+            let sent = match Method::of(verdict.method) {
+                Method::Tunnel => tunnel(&mut context, packet, verdict),
+                _ if packet.kind == Kind::IcmpError => error(&mut context, packet, verdict),
+                _ => slow_rewrite(&mut context, packet, verdict),
+            };
+            if sent != 0 {
+                return leave(verdict.hop.ifindex, kernel.ifindex);
+            }
+            verdict.reason = Reason::NoRoom as u8;
+            verdict.action = Action::Drop;
+            return xdp_action::XDP_DROP;
+        }
+        Action::TooBig | Action::TtlExceeded | Action::Unreachable => answer(&mut context, packet, verdict),
+    };
+    if done != 0 {
+        return xdp_action::XDP_TX;
+    }
+    if verdict.action == Action::TooBig {
+        verdict.reason = Reason::TooBigSilent as u8;
+    }
+    xdp_action::XDP_DROP
+}
+
+#[inline(never)]
+fn slow_rewrite<F: Family>(context: &mut Context, packet: &Packet<F>, verdict: &Verdict<F>) -> u32 {
+    let frame = context.frame();
+    if verdict.mss != 0 && rewrite::clamp_mss(frame, packet, verdict.mss).is_none() {
+        return 0;
+    }
+    u32::from(rewrite(context, packet, Method::of(verdict.method), &verdict.to, &verdict.hop).is_some())
+}
+
+#[inline(never)]
+fn error<F: Family>(context: &mut Context, packet: &Packet<F>, verdict: &Verdict<F>) -> u32 {
+    let frame = context.frame();
+    let nat = Method::of(verdict.method) == Method::Nat;
+    // What is behind us is not the client's business, as with IPVS.
+    let hide = verdict.road == Road::Reply;
+    if nat && rewrite::translate_icmp_error(frame, packet, &verdict.to, hide).is_none() {
+        return 0;
+    }
+    if rewrite::decrement_ttl(frame, packet).is_none() {
+        return 0;
+    }
+    u32::from(rewrite::link::<F, _>(context, packet.l3, &verdict.hop).is_some())
+}
+
+/// The device's entry.
+#[inline(always)]
+fn device(ifindex: u32) -> Option<Entry<Iface>> {
+    lookup(map!(IFACES), &ifindex)
+}
+
+#[inline(never)]
+fn answer<F: Family>(context: &mut Context, packet: &Packet<F>, verdict: &Verdict<F>) -> u32 {
+    // The client asked the virtual address, which answers; a backend hears it from us.
+    let from = if verdict.road == Road::Reply { verdict.to.src } else { packet.tuple.dst };
+    let done = match verdict.action {
+        Action::TooBig => rewrite::too_big(context, packet, from, verdict.mtu),
+        Action::TtlExceeded => rewrite::ttl_exceeded(context, packet, from),
+        _ => rewrite::unreachable(context, packet, from),
+    };
+    u32::from(done.is_some())
+}
+
+#[inline(never)]
+fn tunnel<F: Family>(context: &mut Context, packet: &Packet<F>, verdict: &Verdict<F>) -> u32 {
+    let backend: Option<Entry<Backend>> = lookup(map!(BACKENDS), &verdict.backend);
+    let (Some(backend), Some(iface)) = (backend, device(verdict.hop.ifindex)) else {
+        return 0;
+    };
+    // SAFETY: maps' values are readable.
+    let (backend, iface) = unsafe { (&*backend.as_ptr(), &*iface.as_ptr()) };
+    if verdict.mss != 0 && rewrite::clamp_mss(context.frame(), packet, verdict.mss).is_none() {
+        return 0;
+    }
+    if rewrite::decrement_ttl(context.frame(), packet).is_none() {
+        return 0;
+    }
+    let done = if backend.flags & backend_flags::V6 != 0 {
+        let outer = outer::<F, V6>(packet, backend, iface.source6, backend.address);
+        rewrite::encapsulate(context, packet, &outer, &verdict.hop)
+    } else {
+        let outer = outer::<F, V4>(packet, backend, iface.source4, backend.address.a);
+        rewrite::encapsulate(context, packet, &outer, &verdict.hop)
+    };
+    u32::from(done.is_some())
+}
+
+/// What goes around a packet.
+#[inline(always)]
+fn outer<I: Family, O: Family>(packet: &Packet<I>, backend: &Backend, src: O::Addr, dst: O::Addr) -> Outer<O> {
+    let tuple = &packet.tuple;
+    let ports = u32::from(tuple.sport) << 16 | u32::from(tuple.dport);
+    Outer {
+        src,
+        dst,
+        encap: Encap::of(backend.encap),
+        port: backend.tunnel_port,
+        checksum: backend.flags & backend_flags::TUNNEL_CHECKSUM != 0,
+        hash: xdp::decide::schedule::hash(I::fold(tuple.src) ^ I::fold(tuple.dst).rotate_left(16), ports),
+    }
+}

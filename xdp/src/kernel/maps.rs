@@ -1,0 +1,90 @@
+//! The maps. Names, types and sizes are what user space finds them by; sizes of the flow tables are set at load.
+
+use aya_ebpf::{
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+    macros::btf_map,
+};
+
+use crate::abi::{
+    self, Backend, Counters, Endpoint, Flow, Fragment, FragmentKey, Iface, Load, Locality, LocalityKey, RangeKey,
+    ResolveKey, Service, Settings, Template, TemplateKey, Tuple, V4, V6,
+};
+
+/// User space maps it into its memory.
+const MMAPABLE: usize = 1 << 10;
+/// Memory as entries come, not beforehand.
+const NO_PREALLOC: usize = 1;
+/// Reasons, with room for more.
+const REASONS: usize = 64;
+/// Neighbours to be resolved at a time.
+const NEIGHBOURS: usize = 4096;
+
+/// What follows the prefix length in a [`RangeKey`].
+type RangeBits4 = [u32; (size_of::<RangeKey<V4>>() - 4) / 4];
+type RangeBits6 = [u32; (size_of::<RangeKey<V6>>() - 4) / 4];
+
+const FLOW_ENTRIES: usize = abi::FLOWS as usize;
+const PENDING_ENTRIES: usize = abi::PENDING as usize;
+const ENDPOINT_ENTRIES: usize = abi::ENDPOINTS as usize;
+const TEMPLATE_ENTRIES: usize = abi::TEMPLATES as usize;
+const FRAGMENT_ENTRIES: usize = abi::FRAGMENTS as usize;
+const LOCALITY_ENTRIES: usize = abi::LOCALITIES as usize;
+const SERVICE_SLOTS: usize = abi::SERVICES as usize;
+const BACKEND_SLOTS: usize = abi::BACKENDS as usize;
+const SCHEDULE_ENTRIES: usize = abi::SCHEDULE as usize;
+const DEVICES: usize = abi::IFACES as usize;
+const TRACE_BYTES: usize = abi::TRACE_RING as usize;
+
+#[btf_map]
+pub(crate) static FLOWS4: LruHashMap<Tuple<V4>, Flow<V4>, FLOW_ENTRIES> = LruHashMap::new();
+#[btf_map]
+pub(crate) static FLOWS6: LruHashMap<Tuple<V6>, Flow<V6>, FLOW_ENTRIES> = LruHashMap::new();
+#[btf_map]
+pub(crate) static PENDING4: LruHashMap<Tuple<V4>, Flow<V4>, PENDING_ENTRIES> = LruHashMap::new();
+#[btf_map]
+pub(crate) static PENDING6: LruHashMap<Tuple<V6>, Flow<V6>, PENDING_ENTRIES> = LruHashMap::new();
+#[btf_map]
+pub(crate) static ENDPOINTS4: HashMap<Endpoint<V4>, u32, ENDPOINT_ENTRIES, NO_PREALLOC> = HashMap::new();
+#[btf_map]
+pub(crate) static ENDPOINTS6: HashMap<Endpoint<V6>, u32, ENDPOINT_ENTRIES, NO_PREALLOC> = HashMap::new();
+#[btf_map]
+pub(crate) static RANGES4: LpmTrie<RangeBits4, u32, ENDPOINT_ENTRIES, NO_PREALLOC> = LpmTrie::new();
+#[btf_map]
+pub(crate) static RANGES6: LpmTrie<RangeBits6, u32, ENDPOINT_ENTRIES, NO_PREALLOC> = LpmTrie::new();
+#[btf_map]
+pub(crate) static TEMPLATES4: LruHashMap<TemplateKey<V4>, Template, TEMPLATE_ENTRIES> = LruHashMap::new();
+#[btf_map]
+pub(crate) static TEMPLATES6: LruHashMap<TemplateKey<V6>, Template, TEMPLATE_ENTRIES> = LruHashMap::new();
+#[btf_map]
+pub(crate) static FRAGMENTS4: LruHashMap<FragmentKey<V4>, Fragment, FRAGMENT_ENTRIES> = LruHashMap::new();
+#[btf_map]
+pub(crate) static FRAGMENTS6: LruHashMap<FragmentKey<V6>, Fragment, FRAGMENT_ENTRIES> = LruHashMap::new();
+#[btf_map]
+pub(crate) static LOCALITY4: LruHashMap<LocalityKey<V4>, Locality, LOCALITY_ENTRIES> = LruHashMap::new();
+#[btf_map]
+pub(crate) static LOCALITY6: LruHashMap<LocalityKey<V6>, Locality, LOCALITY_ENTRIES> = LruHashMap::new();
+
+#[btf_map]
+pub(crate) static SERVICES: Array<Service, SERVICE_SLOTS> = Array::new();
+#[btf_map]
+pub(crate) static BACKENDS: Array<Backend, BACKEND_SLOTS> = Array::new();
+#[btf_map]
+pub(crate) static LOADS: Array<Load, BACKEND_SLOTS, MMAPABLE> = Array::new();
+#[btf_map]
+pub(crate) static SCHEDULE: Array<u32, SCHEDULE_ENTRIES, MMAPABLE> = Array::new();
+#[btf_map]
+pub(crate) static CURSORS: Array<u32, SERVICE_SLOTS, MMAPABLE> = Array::new();
+#[btf_map]
+pub(crate) static SETTINGS: Array<Settings, 1> = Array::new();
+#[btf_map]
+pub(crate) static COUNTERS: PerCpuArray<Counters, BACKEND_SLOTS> = PerCpuArray::new();
+#[btf_map]
+pub(crate) static DROPS: PerCpuArray<u64, REASONS> = PerCpuArray::new();
+#[btf_map]
+pub(crate) static PASSES: PerCpuArray<u64, REASONS> = PerCpuArray::new();
+#[btf_map]
+pub(crate) static IFACES: HashMap<u32, Iface, DEVICES> = HashMap::new();
+#[btf_map]
+pub(crate) static RESOLVE: LruHashMap<ResolveKey, u32, NEIGHBOURS> = LruHashMap::new();
+#[btf_map]
+pub(crate) static TRACE: RingBuf<abi::TraceEvent, TRACE_BYTES> = RingBuf::new();

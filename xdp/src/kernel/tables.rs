@@ -1,0 +1,221 @@
+//! The maps as [`Tables`].
+
+use core::{ffi::c_void, ptr, ptr::NonNull};
+
+use aya_ebpf::helpers::{
+    bpf_get_prandom_u32, bpf_ktime_get_coarse_ns, bpf_map_delete_elem, bpf_map_lookup_elem, bpf_map_update_elem,
+};
+use xdp::decide::{Entry, Inserted, Journey, Route, Table, Tables};
+
+use super::fib;
+use crate::abi::{
+    Addr6, Backend, Counters, Endpoint, Flow, Fragment, FragmentKey, Hop, Load, Locality, LocalityKey, RangeKey,
+    Service, Settings, Template, TemplateKey, Tick, Tuple, V4, V6,
+};
+
+/// If the key has no value yet.
+const NO_EXIST: u64 = 1;
+/// In any case.
+const ANY: u64 = 0;
+/// `EEXIST`, as helpers return it.
+const EXISTS: i64 = -17;
+
+/// The maps, and the packet's context for the helpers that want it.
+pub(super) struct Kernel {
+    /// The packet's context.
+    pub(super) ctx: *mut c_void,
+    /// The device the packet came in by.
+    pub(super) ifindex: u32,
+}
+
+/// A map, as helpers want it.
+macro_rules! map {
+    ($name:ident) => {
+        ::core::ptr::from_ref(&$crate::kernel::maps::$name).cast_mut().cast::<::core::ffi::c_void>()
+    };
+}
+
+/// The value of a key.
+#[inline(always)]
+pub(super) fn lookup<K, V>(map: *mut c_void, key: &K) -> Option<Entry<V>> {
+    // SAFETY: the key is as large as the map's, and lives through the call.
+    let value = unsafe { bpf_map_lookup_elem(map, ptr::from_ref(key).cast()) };
+    // SAFETY: a map's value is readable and writable until the program ends; all values are plain.
+    NonNull::new(value.cast()).map(|value| unsafe { Entry::new(value) })
+}
+
+/// Puts a value in.
+#[inline(always)]
+pub(super) fn update<K, V>(map: *mut c_void, key: &K, value: &V, flags: u64) -> i64 {
+    // SAFETY: key and value are as large as the map's, and live through the call.
+    unsafe { bpf_map_update_elem(map, ptr::from_ref(key).cast(), ptr::from_ref(value).cast(), flags) }
+}
+
+/// Takes a value out.
+#[inline(always)]
+fn delete<K>(map: *mut c_void, key: &K) -> bool {
+    // SAFETY: the key is as large as the map's, and lives through the call.
+    unsafe { bpf_map_delete_elem(map, ptr::from_ref(key).cast()) == 0 }
+}
+
+macro_rules! tables {
+    ($family:ident, $flows:ident, $pending:ident, $endpoints:ident, $ranges:ident, $templates:ident, $fragments:ident,
+     $locality:ident) => {
+        impl Tables<$family> for Kernel {
+            #[inline(always)]
+            fn now(&self) -> Tick {
+                // SAFETY: no arguments.
+                Tick::of_nanos(unsafe { bpf_ktime_get_coarse_ns() })
+            }
+
+            #[inline(always)]
+            fn random(&self) -> u32 {
+                bpf_get_prandom_u32()
+            }
+
+            #[inline(always)]
+            fn settings(&self) -> Option<Entry<Settings>> {
+                lookup(map!(SETTINGS), &0_u32)
+            }
+
+            #[inline(always)]
+            fn flow(&self, table: Table, key: &Tuple<$family>) -> Option<Entry<Flow<$family>>> {
+                match table {
+                    Table::Established => lookup(map!($flows), key),
+                    Table::Pending => lookup(map!($pending), key),
+                }
+            }
+
+            #[inline(always)]
+            fn insert(&self, table: Table, key: &Tuple<$family>, flow: &Flow<$family>) -> Inserted {
+                let result = match table {
+                    Table::Established => update(map!($flows), key, flow, NO_EXIST),
+                    Table::Pending => update(map!($pending), key, flow, NO_EXIST),
+                };
+                match result {
+                    0 => Inserted::Yes,
+                    EXISTS => Inserted::Taken,
+                    _ => Inserted::Full,
+                }
+            }
+
+            #[inline(always)]
+            fn remove(&self, table: Table, key: &Tuple<$family>) -> bool {
+                match table {
+                    Table::Established => delete(map!($flows), key),
+                    Table::Pending => delete(map!($pending), key),
+                }
+            }
+
+            #[inline(always)]
+            fn endpoint(&self, key: &Endpoint<$family>) -> Option<u32> {
+                let slot: Entry<u32> = lookup(map!($endpoints), key)?;
+                // SAFETY: a map's value is readable.
+                Some(unsafe { *slot.as_ptr() })
+            }
+
+            #[inline(always)]
+            fn range(&self, key: &RangeKey<$family>) -> Option<u32> {
+                let slot: Entry<u32> = lookup(map!($ranges), key)?;
+                // SAFETY: a map's value is readable.
+                Some(unsafe { *slot.as_ptr() })
+            }
+
+            #[inline(always)]
+            fn service(&self, slot: u32) -> Option<Entry<Service>> {
+                lookup(map!(SERVICES), &slot)
+            }
+
+            #[inline(always)]
+            fn backend(&self, slot: u32) -> Option<Entry<Backend>> {
+                lookup(map!(BACKENDS), &slot)
+            }
+
+            #[inline(always)]
+            fn load(&self, slot: u32) -> Option<Entry<Load>> {
+                lookup(map!(LOADS), &slot)
+            }
+
+            #[inline(always)]
+            fn scheduled(&self, index: u32) -> Option<u32> {
+                let slot: Entry<u32> = lookup(map!(SCHEDULE), &index)?;
+                // SAFETY: a map's value is readable.
+                Some(unsafe { *slot.as_ptr() })
+            }
+
+            #[inline(always)]
+            fn turn(&self, service: u32) -> Option<u32> {
+                let cursor: Entry<u32> = lookup(map!(CURSORS), &service)?;
+                // SAFETY: a map's value is writable, and aligned.
+                Some(unsafe { fetch_add(cursor.as_ptr(), 1) })
+            }
+
+            #[inline(always)]
+            fn counters(&self, slot: u32) -> Option<Entry<Counters>> {
+                lookup(map!(COUNTERS), &slot)
+            }
+
+            #[inline(always)]
+            fn template(&self, key: &TemplateKey<$family>) -> Option<Entry<Template>> {
+                lookup(map!($templates), key)
+            }
+
+            #[inline(always)]
+            fn remember(&self, key: &TemplateKey<$family>, template: &Template) {
+                let _ = update(map!($templates), key, template, ANY);
+            }
+
+            #[inline(always)]
+            fn fragment(&self, key: &FragmentKey<$family>) -> Option<Entry<Fragment>> {
+                lookup(map!($fragments), key)
+            }
+
+            #[inline(always)]
+            fn keep_fragment(&self, key: &FragmentKey<$family>, fragment: &Fragment) {
+                let _ = update(map!($fragments), key, fragment, ANY);
+            }
+
+            #[inline(always)]
+            fn locality(&self, key: &LocalityKey<$family>) -> Option<Entry<Locality>> {
+                lookup(map!($locality), key)
+            }
+
+            #[inline(always)]
+            fn settle(&self, key: &LocalityKey<$family>, locality: &Locality) {
+                let _ = update(map!($locality), key, locality, ANY);
+            }
+
+            #[inline(always)]
+            fn route(&self, journey: &Journey<$family>, hop: &mut Hop) -> Route {
+                fib::route::<$family>(self, journey, hop)
+            }
+
+            #[inline(always)]
+            fn route_other(&self, dst: &Addr6, v6: bool, hop: &mut Hop) -> Route {
+                fib::route_other(self, dst, v6, hop)
+            }
+
+            #[inline(always)]
+            fn add(&self, number: *mut u32, by: u32) {
+                // SAFETY: a number in a map's value, aligned.
+                let _ = unsafe { fetch_add(number, by) };
+            }
+        }
+    };
+}
+
+tables!(V4, FLOWS4, PENDING4, ENDPOINTS4, RANGES4, TEMPLATES4, FRAGMENTS4, LOCALITY4);
+tables!(V6, FLOWS6, PENDING6, ENDPOINTS6, RANGES6, TEMPLATES6, FRAGMENTS6, LOCALITY6);
+
+/// Adds atomically; what was there before. (`AtomicU32` has no such method on this target.)
+///
+/// # Safety
+/// The number must be writable and aligned.
+#[inline(always)]
+unsafe fn fetch_add(number: *mut u32, by: u32) -> u32 {
+    use core::intrinsics::{AtomicOrdering, atomic_xadd};
+    // SAFETY: as the caller says.
+    unsafe { atomic_xadd::<u32, u32, { AtomicOrdering::SeqCst }>(number, by) }
+}
+
+pub(super) use map;
