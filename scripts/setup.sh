@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs the Debian packages that a task needs: scripts/setup.sh build|test|fuzz|bench|guest
+# Installs the Debian packages that a task needs: scripts/setup.sh build|test|fuzz|bench|guest|bpf
 # Does nothing, without root, when all are there.
 set -euo pipefail
 
@@ -8,6 +8,7 @@ tests=("${build[@]}" curl iproute2 nginx-light)   # clients, backends, namespace
 fuzz=("${build[@]}" g++)                           # libFuzzer is C++
 bench=("${build[@]}" haproxy nginx-light libnginx-mod-stream wrk strace linux-perf python3-venv)
 guest=("${build[@]}" qemu-system-x86 iproute2)        # another kernel, emulated
+bpf=("${build[@]}" g++ rustc-web rust-web-src llvm-22-dev llvm-22 libzstd-dev zlib1g-dev)   # the kernel's program
 
 case "${1:-}" in
     build) wanted=("${build[@]}") ;;
@@ -15,7 +16,8 @@ case "${1:-}" in
     fuzz) wanted=("${fuzz[@]}") ;;
     bench) wanted=("${bench[@]}") ;;
     guest) wanted=("${guest[@]}") ;;
-    *) echo "usage: $0 build|test|fuzz|bench|guest" >&2; exit 2 ;;
+    bpf) wanted=("${bpf[@]}") ;;
+    *) echo "usage: $0 build|test|fuzz|bench|guest|bpf" >&2; exit 2 ;;
 esac
 
 if ! command -v cargo >/dev/null && [ ! -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
@@ -34,7 +36,19 @@ for package in "${wanted[@]}"; do
     state=$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null || true)
     [ "$state" = installed ] || missing+=("$package")
 done
-[ ${#missing[@]} -gt 0 ] || exit 0
+
+# BPF's linker is not packaged: it is built against the LLVM that the packages bring.
+linker() {
+    [ "${1:-}" = bpf ] || return 0
+    case "$(bpf-linker --version 2>/dev/null || true)" in *" 0.13.0") return 0 ;; esac
+    LLVM_PREFIX=/usr/lib/llvm-22 cargo install bpf-linker --version 0.13.0 --locked \
+        --no-default-features --features llvm-22
+}
+
+if [ ${#missing[@]} -eq 0 ]; then
+    linker "$1"
+    exit 0
+fi
 
 as_root=()
 if [ "$(id -u)" != 0 ]; then
@@ -49,6 +63,8 @@ echo "setup: installing ${missing[*]}"
 install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive
     apt-get install --yes --quiet --no-install-recommends "${missing[@]}")
 # The lists may be absent or old on a fresh machine: refresh them, and only then.
-"${install[@]}" >/dev/null 2>&1 && exit 0
-"${as_root[@]}" apt-get update --quiet
-"${install[@]}"
+if ! "${install[@]}" >/dev/null 2>&1; then
+    "${as_root[@]}" apt-get update --quiet
+    "${install[@]}"
+fi
+linker "$1"

@@ -14,3 +14,4 @@ pub mod abi;
 pub mod decide;
 pub mod packet;
 pub mod rewrite;
+pub mod verifier;

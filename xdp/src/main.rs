@@ -1,7 +1,7 @@
 //! The XDP program: [`kernel`] brings the maps and the helpers, the rest is the library's.
 #![no_std]
 #![no_main]
-#![feature(core_intrinsics)]
+#![feature(asm_experimental_arch, core_intrinsics)]
 #![allow(internal_features)]
 
 mod abi {

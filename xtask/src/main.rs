@@ -2,9 +2,11 @@
 //!
 //! Each task is one module: [`layers`] (which crate may depend on which), [`docs`] (links and names
 //! in the documentation), [`fuzz`] (parsers against made-up input),
+//! [`mod@bpf`] (the kernel's program),
 //! [`bench`](mod@bench) (aplomb beside its peers), [`guest`](mod@guest) (another kernel, emulated).
 
 mod bench;
+mod bpf;
 mod docs;
 mod fuzz;
 mod guest;
@@ -32,6 +34,8 @@ enum Task {
     Docs,
     /// Run the fuzz targets for a bounded number of executions
     Fuzz(fuzz::Options),
+    /// Build the kernel's program, or check the committed object
+    Bpf(bpf::Options),
     /// Measure aplomb beside haproxy, nginx and Envoy
     Bench(bench::Options),
     /// Show where aplomb's time goes under load
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Task::Layers => layers::run(),
         Task::Docs => docs::run(),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Bpf(options) => bpf::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Profile(options) => bench::profile::run(&options),
         Task::Guest(options) => guest::run(&options),

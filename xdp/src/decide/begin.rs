@@ -1,13 +1,13 @@
 //! A packet of no flow: the service it is for, a backend, a new flow.
 
 use super::{
-    Action, Choice, Entry, Inserted, NO_SLOT, Road, Seen, Table, Tables, Verdict, count, depart, find, follow, get,
-    load, put, schedule, service, tcp, template,
+    Action, Choice, Entry, Inserted, NO_SLOT, Road, Seen, Table, Tables, Verdict, count, depart,
+    find, follow, get, load, put, schedule, service, tcp, template,
 };
 use crate::{
     abi::{
-        Addr6, Backend, Family, Flow, FlowState, Hop, Method, PORT_TRIES, PassReason, Reason, Role, Service, Tuple,
-        backend_flags, flow_flags, service_flags,
+        Addr6, Backend, Family, Flow, FlowState, Hop, Method, PORT_TRIES, PassReason, Reason, Role,
+        Service, Tuple, backend_flags, flow_flags, service_flags,
     },
     packet::{
         Kind, Packet,
@@ -18,37 +18,43 @@ use crate::{
     },
 };
 
-/// Decides on a packet that belongs to no flow.
+/// Finds the service and the backend for a packet that belongs to no flow. False: there is none, and that was decided
+/// on.
 #[inline(always)]
-pub(super) fn begin<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>, verdict: &mut Verdict<F>) {
+pub(super) fn choose<F: Family, T: Tables<F>>(
+    tables: &T,
+    packet: &Packet<F>,
+    verdict: &mut Verdict<F>,
+) -> bool {
     let Some(slot) = service::find(tables, &packet.tuple) else {
-        return verdict.pass(PassReason::NotOurs);
+        verdict.pass(PassReason::NotOurs);
+        return false;
     };
     let Some(service) = tables.service(slot) else {
-        return verdict.pass(PassReason::NotOurs);
+        verdict.pass(PassReason::NotOurs);
+        return false;
     };
     let flags = get!(service.flags);
     if flags & service_flags::PRESENT == 0 {
-        return verdict.pass(PassReason::NotOurs);
+        verdict.pass(PassReason::NotOurs);
+        return false;
     }
     verdict.service = slot;
     if packet.tuple.proto == proto::TCP {
         let first = packet.tcp_flags & (SYN | ACK | RST) == SYN;
         let sloppy = flags & service_flags::SLOPPY != 0 && packet.tcp_flags & RST == 0;
-        if !first && !sloppy {
-            return verdict.pass(PassReason::NoFlow);
+        // A later fragment whose flow has gone has nothing by which a new one could begin.
+        if (!first && !sloppy) || packet.kind == Kind::LaterFragment {
+            verdict.pass(PassReason::NoFlow);
+            return false;
         }
     }
-    // A later fragment whose flow has gone has nothing by which a new one could begin.
-    if packet.kind == Kind::LaterFragment && packet.tuple.proto == proto::TCP {
-        return verdict.pass(PassReason::NoFlow);
-    }
     verdict.road = Road::New;
-    let chosen = choose(tables, packet, service, slot, verdict);
+    let chosen = backend(tables, packet, service, slot, verdict);
     let Some(backend) = tables.backend(chosen) else {
         verdict.drop(Reason::NoBackend);
         verdict.action = Action::Unreachable;
-        return;
+        return false;
     };
     verdict.backend = chosen;
     verdict.method = get!(backend.method);
@@ -56,12 +62,25 @@ pub(super) fn begin<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>, ver
     if let Some(counters) = tables.counters(chosen) {
         put!(counters.connections = get!(counters.connections).wrapping_add(1));
     }
-    if flags & service_flags::ONE_PACKET != 0 && packet.tuple.proto != proto::TCP {
-        count(tables, chosen, packet.length, false);
+    true
+}
+
+/// Begins the flow of a packet for which a backend was chosen.
+#[inline(always)]
+pub(super) fn begin<F: Family, T: Tables<F>>(
+    tables: &T,
+    packet: &Packet<F>,
+    verdict: &mut Verdict<F>,
+) {
+    let Some(service) = tables.service(verdict.service) else {
+        return verdict.drop(Reason::NoBackend);
+    };
+    if get!(service.flags) & service_flags::ONE_PACKET != 0 && packet.tuple.proto != proto::TCP {
+        count(tables, verdict.backend, packet.length, false);
         return depart::depart(tables, packet, None, verdict);
     }
     if let Some(flow) = create(tables, packet, service, verdict) {
-        count(tables, chosen, packet.length, false);
+        count(tables, verdict.backend, packet.length, false);
         if packet.tcp_flags & SYN != 0 {
             follow::clamp(tables, verdict);
         }
@@ -71,7 +90,7 @@ pub(super) fn begin<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>, ver
 
 /// The backend's slot, [`NO_SLOT`] if there is none.
 #[inline(always)]
-fn choose<F: Family, T: Tables<F>>(
+fn backend<F: Family, T: Tables<F>>(
     tables: &T,
     packet: &Packet<F>,
     service: Entry<Service>,
@@ -79,11 +98,9 @@ fn choose<F: Family, T: Tables<F>>(
     verdict: &mut Verdict<F>,
 ) -> u32 {
     let persistent = get!(service.flags) & service_flags::PERSISTENT != 0;
-    if persistent {
-        if let Some(known) = template::recall(tables, packet.tuple.src, service, slot) {
-            verdict.choice = Choice::Template;
-            return known;
-        }
+    if persistent && let Some(known) = template::recall(tables, packet.tuple.src, service, slot) {
+        verdict.choice = Choice::Template;
+        return known;
     }
     let chosen = schedule::schedule(tables, service, slot, &packet.tuple);
     if chosen != NO_SLOT {
@@ -119,7 +136,11 @@ fn create<F: Family, T: Tables<F>>(
     let two_way = method == Method::Nat;
     let state = match packet.tuple.proto {
         proto::TCP => {
-            let seen = if two_way { Seen::Client } else { Seen::ClientAlone };
+            let seen = if two_way {
+                Seen::Client
+            } else {
+                Seen::ClientAlone
+            };
             tcp(FlowState::None, packet.tcp_flags, seen)
         }
         proto::UDP => FlowState::Udp,
@@ -135,7 +156,9 @@ fn create<F: Family, T: Tables<F>>(
         own |= flow_flags::FULL_NAT;
     }
     let mut flow = Flow {
-        expires: now.0.wrapping_add(follow::timeout(tables, settings, verdict.service, state)),
+        expires: now
+            .0
+            .wrapping_add(follow::timeout(tables, settings, verdict.service, state)),
         state: state as u8,
         role: Role::Reverse as u8,
         method: verdict.method,
@@ -158,7 +181,11 @@ fn create<F: Family, T: Tables<F>>(
         match taken {
             Inserted::Yes => {}
             Inserted::Taken => {
-                verdict.drop(if own & flow_flags::FULL_NAT != 0 { Reason::NoPort } else { Reason::TupleTaken });
+                verdict.drop(if own & flow_flags::FULL_NAT != 0 {
+                    Reason::NoPort
+                } else {
+                    Reason::TupleTaken
+                });
                 return None;
             }
             Inserted::Full => {
@@ -192,7 +219,8 @@ fn create<F: Family, T: Tables<F>>(
 fn occupy<F: Family, T: Tables<F>>(tables: &T, key: &Tuple<F>, flow: &Flow<F>) -> Inserted {
     if let Some((old, _)) = find(tables, key) {
         let now = tables.now();
-        let over = now.is_past(get!(old.expires)) || (key.proto == proto::TCP && super::is_over(FlowState::of(get!(old.state))));
+        let over = now.is_past(get!(old.expires))
+            || (key.proto == proto::TCP && super::is_over(FlowState::of(get!(old.state))));
         if !over || get!(old.role) == Role::Forward as u8 {
             return Inserted::Taken;
         }
@@ -215,19 +243,29 @@ fn claim<F: Family, T: Tables<F>>(
     let range = get!(settings.source_ports);
     let (first, last) = (range >> 16, range & 0xffff);
     let span = last.saturating_sub(first) + 1;
-    let random = schedule::hash(tables.random() ^ get!(settings.seed), F::fold(flow.dst) ^ u32::from(flow.dport));
+    let random = schedule::hash(
+        tables.random() ^ get!(settings.seed),
+        F::fold(flow.dst) ^ u32::from(flow.dport),
+    );
     let source = get!(service.source);
     let sources = get!(service.sources);
-    let nth = if sources > 1 { schedule::hash(random, 1) % sources } else { 0 };
+    let nth = if sources > 1 {
+        schedule::hash(random, 1) % sources
+    } else {
+        0
+    };
     verdict.to.src = F::narrow(nth_source::<F>(source, nth));
     let mut result = Inserted::Taken;
     let mut i = 0;
     while i < PORT_TRIES {
         let port = first + (random.wrapping_add(i.wrapping_mul(0x9e37))) % span;
         verdict.to.sport = (port as u16).to_be();
-        result = occupy(tables, &verdict.to.reversed(), flow);
-        if result != Inserted::Taken {
-            break;
+        let key = verdict.to.reversed();
+        if tables.flow(Table::Established, &key).is_none() {
+            result = tables.insert(Table::Pending, &key, flow);
+            if result != Inserted::Taken {
+                break;
+            }
         }
         i += 1;
     }

@@ -2,7 +2,9 @@
 
 use super::{Action, Entry, Journey, Route, Tables, Verdict, follow, get, put};
 use crate::{
-    abi::{Backend, Encap, Family, Flow, Hop, Method, PassReason, Reason, Role, V4, V6, backend_flags},
+    abi::{
+        Backend, Encap, Family, Flow, Hop, Method, PassReason, Reason, Role, V4, V6, backend_flags,
+    },
     packet::Packet,
     rewrite::overhead,
 };
@@ -65,8 +67,16 @@ fn search<F: Family, T: Tables<F>>(
         return tables.route_other(&get!(backend.address), v6, &mut verdict.hop);
     }
     let journey = Journey {
-        src: if translated { verdict.to.src } else { packet.tuple.src },
-        dst: if translated { verdict.to.dst } else { F::narrow(get!(backend.address)) },
+        src: if translated {
+            verdict.to.src
+        } else {
+            packet.tuple.src
+        },
+        dst: if translated {
+            verdict.to.dst
+        } else {
+            F::narrow(get!(backend.address))
+        },
         tos: packet.tos,
     };
     tables.route(&journey, &mut verdict.hop)

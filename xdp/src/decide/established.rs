@@ -22,7 +22,11 @@ pub struct Kept {
 /// Whether a whole packet, whose tuple found `flow` among the established, may go the short road.
 /// None: it must go the whole one.
 #[inline(always)]
-pub fn established<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>, flow: Entry<Flow<F>>) -> Option<Kept> {
+pub fn established<F: Family, T: Tables<F>>(
+    tables: &T,
+    packet: &Packet<F>,
+    flow: Entry<Flow<F>>,
+) -> Option<Kept> {
     let settings = tables.settings()?;
     let now = tables.now();
     let state = get!(flow.state);
@@ -32,16 +36,17 @@ pub fn established<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>, flow
     }
     let expires = get!(flow.expires);
     // Its tables and its way must be as they were, and nobody may be watching.
-    if now.is_past(expires)
-        || get!(settings.trace) != 0
-        || packet.ttl <= 1
-        || { let hop = get!(flow.hop); hop.generation != get!(settings.generation) || packet.length > u32::from(hop.mtu) }
-    {
+    if now.is_past(expires) || get!(settings.trace) != 0 || packet.ttl <= 1 || {
+        let hop = get!(flow.hop);
+        hop.generation != get!(settings.generation) || packet.length > u32::from(hop.mtu)
+    } {
         return None;
     }
     let slot = get!(flow.backend);
     let backend = tables.backend(slot)?;
-    if get!(backend.flags) & (backend_flags::PRESENT | backend_flags::REMOVED) != backend_flags::PRESENT {
+    if get!(backend.flags) & (backend_flags::PRESENT | backend_flags::REMOVED)
+        != backend_flags::PRESENT
+    {
         return None;
     }
     let method = Method::of(get!(flow.method));
@@ -49,8 +54,7 @@ pub fn established<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>, flow
         return None;
     }
     let timeout = if tcp {
-        let timeouts = get!(settings.timeouts);
-        timeouts[FlowState::Established as usize]
+        super::follow::timeout_of(settings, FlowState::Established)
     } else {
         super::follow::timeout(tables, settings, get!(flow.service), FlowState::of(state))
     };
@@ -58,6 +62,11 @@ pub fn established<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>, flow
     if expires != until {
         put!(flow.expires = until);
     }
-    count(tables, slot, packet.length, get!(flow.role) == Role::Reverse as u8);
+    count(
+        tables,
+        slot,
+        packet.length,
+        get!(flow.role) == Role::Reverse as u8,
+    );
     Some(Kept { method })
 }

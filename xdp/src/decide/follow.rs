@@ -1,12 +1,13 @@
 //! A packet of a known flow: its state, which table it belongs in, and whether it still is one.
 
 use super::{
-    Choice, Entry, Inserted, Road, Seen, Table, Tables, Verdict, count, depart, find, get, is_over, load, put, tcp,
+    Choice, Entry, Inserted, Road, Seen, Table, Tables, Verdict, at, count, depart, find, get,
+    is_over, load, put, tcp,
 };
 use crate::{
     abi::{
-        Family, Flow, FlowState, Method, PassReason, Reason, Role, Settings, Tick, Tuple, backend_flags, flow_flags,
-        settings_flags,
+        Family, Flow, FlowState, Method, PassReason, Reason, Role, Settings, Tick, Tuple,
+        backend_flags, flow_flags, settings_flags,
     },
     packet::{
         Packet,
@@ -15,6 +16,7 @@ use crate::{
             tcp_flags::{ACK, RST, SYN},
         },
     },
+    verifier::below,
 };
 
 /// How long a flow in a state is remembered, ticks.
@@ -25,21 +27,34 @@ pub(super) fn timeout<F: Family, T: Tables<F>>(
     service: u32,
     state: FlowState,
 ) -> u32 {
-    if matches!(state, FlowState::Udp | FlowState::Sctp) {
-        if let Some(service) = tables.service(service) {
-            let own = get!(service.timeout);
-            if own != 0 {
-                return own;
-            }
+    if matches!(state, FlowState::Udp | FlowState::Sctp)
+        && let Some(service) = tables.service(service)
+    {
+        let own = get!(service.timeout);
+        if own != 0 {
+            return own;
         }
     }
-    let timeouts = get!(settings.timeouts);
-    timeouts[state as usize]
+    timeout_of(settings, state)
 }
+
+/// The setting for a state.
+#[inline(always)]
+pub(super) fn timeout_of(settings: Entry<Settings>, state: FlowState) -> u32 {
+    let first: *const u32 = at!(settings.timeouts).cast();
+    // SAFETY: 16 numbers follow, of which the first are timeouts.
+    unsafe { *first.add(below(state as usize, 15)) }
+}
+
+const _: () = assert!(size_of::<Settings>() >= core::mem::offset_of!(Settings, timeouts) + 16 * 4);
 
 /// Decides on a packet by its flow. False: it has none (any more), it is as one of a new connection.
 #[inline(always)]
-pub(super) fn follow<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>, verdict: &mut Verdict<F>) -> bool {
+pub(super) fn follow<F: Family, T: Tables<F>>(
+    tables: &T,
+    packet: &Packet<F>,
+    verdict: &mut Verdict<F>,
+) -> bool {
     let Some((flow, table)) = find(tables, &packet.tuple) else {
         return false;
     };
@@ -49,7 +64,9 @@ pub(super) fn follow<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>, ve
     let now = tables.now();
     let forward = get!(flow.role) == Role::Forward as u8;
     let slot = get!(flow.backend);
-    let flags = tables.backend(slot).map_or(0, |backend| get!(backend.flags));
+    let flags = tables
+        .backend(slot)
+        .map_or(0, |backend| get!(backend.flags));
     let gone = flags & (backend_flags::PRESENT | backend_flags::REMOVED) != backend_flags::PRESENT;
     if gone && get!(settings.flags) & settings_flags::SERVICES == 0 {
         // As with IPVS, whose hooks are gone with the last service.
@@ -60,7 +77,11 @@ pub(super) fn follow<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>, ve
         end(tables, &packet.tuple, flow, forward);
         return false;
     }
-    verdict.road = if forward { Road::Established } else { Road::Reply };
+    verdict.road = if forward {
+        Road::Established
+    } else {
+        Road::Reply
+    };
     verdict.choice = Choice::Flow;
     verdict.service = get!(flow.service);
     verdict.backend = slot;
@@ -123,7 +144,11 @@ fn is_dead<F: Family, T: Tables<F>>(
 
 /// The entry of the other direction.
 #[inline(always)]
-fn partner<F: Family, T: Tables<F>>(tables: &T, flow: Entry<Flow<F>>, proto: u8) -> Option<Entry<Flow<F>>> {
+fn partner<F: Family, T: Tables<F>>(
+    tables: &T,
+    flow: Entry<Flow<F>>,
+    proto: u8,
+) -> Option<Entry<Flow<F>>> {
     if get!(flow.flags) & flow_flags::ONE_WAY != 0 {
         return None;
     }
@@ -139,7 +164,12 @@ fn partner<F: Family, T: Tables<F>>(tables: &T, flow: Entry<Flow<F>>, proto: u8)
 
 /// Takes both directions of a flow out of the tables.
 #[inline(always)]
-pub(super) fn end<F: Family, T: Tables<F>>(tables: &T, key: &Tuple<F>, flow: Entry<Flow<F>>, forward: bool) {
+pub(super) fn end<F: Family, T: Tables<F>>(
+    tables: &T,
+    key: &Tuple<F>,
+    flow: Entry<Flow<F>>,
+    forward: bool,
+) {
     let (slot, flags) = (get!(flow.backend), get!(flow.flags));
     let other = Tuple::new(
         get!(flow.dst),
@@ -191,7 +221,11 @@ fn advance<F: Family, T: Tables<F>>(
     let old = FlowState::of(get!(flow.state));
     let mut state = old;
     if packet.tuple.proto == proto::TCP {
-        let other = if one_way { None } else { partner(tables, flow, packet.tuple.proto) };
+        let other = if one_way {
+            None
+        } else {
+            partner(tables, flow, packet.tuple.proto)
+        };
         // The client's direction keeps the state, the other a copy.
         let main = if forward { Some(flow) } else { other };
         if let Some(main) = main {
@@ -207,12 +241,14 @@ fn advance<F: Family, T: Tables<F>>(
                 put!(main.state = state as u8);
             }
         }
-        if let Some(other) = other {
-            if !forward || get!(other.state) != state as u8 {
-                let until = now.0.wrapping_add(timeout(tables, settings, get!(flow.service), state));
-                put!(other.state = state as u8);
-                put!(other.expires = until);
-            }
+        if let Some(other) = other
+            && (!forward || get!(other.state) != state as u8)
+        {
+            let until = now
+                .0
+                .wrapping_add(timeout(tables, settings, get!(flow.service), state));
+            put!(other.state = state as u8);
+            put!(other.expires = until);
         }
         if !forward {
             // That the backend has answered is what makes an acknowledgement believable.
@@ -220,13 +256,21 @@ fn advance<F: Family, T: Tables<F>>(
             put!(flow.state = state as u8);
         }
     }
-    put!(flow.expires = now.0.wrapping_add(timeout(tables, settings, get!(flow.service), state)));
+    put!(
+        flow.expires = now
+            .0
+            .wrapping_add(timeout(tables, settings, get!(flow.service), state))
+    );
 }
 
 /// Whether a packet from the client shows that the flow is more than a first packet: TCP's handshake is complete, or
 /// it is the second of another protocol.
 #[inline(always)]
-fn is_confirmed<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>, flow: Entry<Flow<F>>) -> bool {
+fn is_confirmed<F: Family, T: Tables<F>>(
+    tables: &T,
+    packet: &Packet<F>,
+    flow: Entry<Flow<F>>,
+) -> bool {
     if packet.tuple.proto != proto::TCP {
         return true;
     }

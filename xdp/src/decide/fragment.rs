@@ -23,13 +23,18 @@ fn key<F: Family>(packet: &Packet<F>) -> FragmentKey<F> {
 
 /// Fills in the ports of a later fragment. False: they are not known, and the verdict says what becomes of it.
 #[inline(always)]
-pub(super) fn recall<F: Family, T: Tables<F>>(tables: &T, packet: &mut Packet<F>, verdict: &mut Verdict<F>) -> bool {
-    if let Some(first) = tables.fragment(&key(packet)) {
-        if !tables.now().is_past(get!(first.expires)) {
-            packet.tuple.sport = get!(first.sport);
-            packet.tuple.dport = get!(first.dport);
-            return true;
-        }
+pub(super) fn recall<F: Family, T: Tables<F>>(
+    tables: &T,
+    packet: &mut Packet<F>,
+    verdict: &mut Verdict<F>,
+) -> bool {
+    if let Some(first) = tables.fragment(&key(packet))
+        && !tables.now().is_past(get!(first.expires))
+    {
+        packet.tuple.sport = get!(first.sport);
+        packet.tuple.dport = get!(first.dport);
+        verdict.to = packet.tuple;
+        return true;
     }
     let virtual_address = Endpoint {
         address: packet.tuple.dst,

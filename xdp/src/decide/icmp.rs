@@ -9,7 +9,11 @@ use crate::{
 
 /// Decides on an ICMP error. Of `Forward`, [`Verdict::to`] is what the inner tuple reversed becomes.
 #[inline(always)]
-pub(super) fn decide<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>, verdict: &mut Verdict<F>) {
+pub(super) fn decide<F: Family, T: Tables<F>>(
+    tables: &T,
+    packet: &Packet<F>,
+    verdict: &mut Verdict<F>,
+) {
     let key = packet.tuple.reversed();
     verdict.to = key;
     let Some((flow, _)) = find(tables, &key) else {
@@ -17,12 +21,18 @@ pub(super) fn decide<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>, ve
     };
     let forward = get!(flow.role) == Role::Forward as u8;
     let slot = get!(flow.backend);
-    verdict.road = if forward { Road::Established } else { Road::Reply };
+    verdict.road = if forward {
+        Road::Established
+    } else {
+        Road::Reply
+    };
     verdict.choice = Choice::Flow;
     verdict.service = get!(flow.service);
     verdict.backend = slot;
     verdict.method = get!(flow.method);
-    let flags = tables.backend(slot).map_or(0, |backend| get!(backend.flags));
+    let flags = tables
+        .backend(slot)
+        .map_or(0, |backend| get!(backend.flags));
     if flags & (backend_flags::PRESENT | backend_flags::REMOVED) != backend_flags::PRESENT {
         return verdict.drop(Reason::BackendGone);
     }

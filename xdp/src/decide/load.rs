@@ -29,7 +29,11 @@ pub fn is_full(backend: Entry<Backend>, load: Entry<Load>) -> bool {
     let all = u64::from(get!(load.active)) + u64::from(get!(load.inactive));
     if get!(load.full) != 0 {
         let lower = u64::from(get!(backend.lower));
-        let below = if lower != 0 { all < lower } else { all * 4 < u64::from(upper) * 3 };
+        let below = if lower != 0 {
+            all < lower
+        } else {
+            all * 4 < u64::from(upper) * 3
+        };
         if below {
             put!(load.full = 0);
         }
@@ -46,7 +50,14 @@ pub fn is_full(backend: Entry<Backend>, load: Entry<Load>) -> bool {
 #[inline(always)]
 pub(super) fn begins<F: Family, T: Tables<F>>(tables: &T, backend: u32, active: bool) {
     if let Some(load) = tables.load(backend) {
-        tables.add(if active { at!(load.active) } else { at!(load.inactive) }, 1);
+        tables.add(
+            if active {
+                at!(load.active)
+            } else {
+                at!(load.inactive)
+            },
+            1,
+        );
         if let Some(backend) = tables.backend(backend) {
             // The one that fills it sets the mark, as IPVS does: it stays when others end before the next is chosen.
             let _ = is_full(backend, load);
@@ -58,14 +69,23 @@ pub(super) fn begins<F: Family, T: Tables<F>>(tables: &T, backend: u32, active: 
 #[inline(always)]
 pub(super) fn ends<F: Family, T: Tables<F>>(tables: &T, backend: u32, active: bool) {
     if let Some(load) = tables.load(backend) {
-        let number = if active { at!(load.active) } else { at!(load.inactive) };
+        let number = if active {
+            at!(load.active)
+        } else {
+            at!(load.inactive)
+        };
         tables.add(number, 1_u32.wrapping_neg());
     }
 }
 
 /// A flow with these flags comes into a state: what its flags become.
 #[inline(always)]
-pub(super) fn moves<F: Family, T: Tables<F>>(tables: &T, backend: u32, flags: u8, state: FlowState) -> u8 {
+pub(super) fn moves<F: Family, T: Tables<F>>(
+    tables: &T,
+    backend: u32,
+    flags: u8,
+    state: FlowState,
+) -> u8 {
     let was = flags & flow_flags::ACTIVE != 0;
     let is = state.is_active();
     if was == is {

@@ -20,6 +20,7 @@ mod tables;
 mod template;
 mod verdict;
 
+pub(crate) use self::tables::{at, get, put};
 pub use self::{
     established::{Kept, established},
     load::{count, is_full},
@@ -27,33 +28,85 @@ pub use self::{
     tables::{Entry, Inserted, Journey, Route, Table, Tables},
     verdict::{Action, Choice, NO_SLOT, Road, Verdict},
 };
-pub(crate) use self::tables::{at, get, put};
 use crate::{
     abi::{Family, Tuple},
     packet::{Kind, Packet},
 };
 
-/// Decides on a packet, by the whole road.
+/// A part of the whole road. In the kernel each is a function of its own, which the verifier looks at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// An ICMP error follows the flow it speaks of.
+    Error,
+    /// A later fragment gets its ports; false: they are not known, and that was decided on.
+    Recall,
+    /// The packet's flow decides; false: it has none.
+    Follow,
+    /// The service and a backend of it; false: there is none, and that was decided on.
+    Choose,
+    /// A new flow.
+    Begin,
+    /// What a first fragment tells of those that follow is kept.
+    Keep,
+}
+
+/// The whole road, part by part.
 #[inline(always)]
-pub fn decide<F: Family, T: Tables<F>>(tables: &T, packet: &mut Packet<F>, verdict: &mut Verdict<F>) {
-    if packet.kind == Kind::IcmpError {
-        return icmp::decide(tables, packet, verdict);
-    }
-    if packet.kind == Kind::LaterFragment && !fragment::recall(tables, packet, verdict) {
+pub fn road(kind: Kind, mut run: impl FnMut(Stage) -> bool) {
+    if kind == Kind::IcmpError {
+        let _ = run(Stage::Error);
         return;
     }
-    verdict.to = packet.tuple;
-    if !follow::follow(tables, packet, verdict) {
-        begin::begin(tables, packet, verdict);
+    if kind == Kind::LaterFragment && !run(Stage::Recall) {
+        return;
     }
-    if packet.kind == Kind::FirstFragment && verdict.action == Action::Forward {
-        fragment::keep(tables, packet);
+    if !run(Stage::Follow) && run(Stage::Choose) {
+        let _ = run(Stage::Begin);
     }
+    if kind == Kind::FirstFragment {
+        let _ = run(Stage::Keep);
+    }
+}
+
+/// One part of the road. The result is the stage's.
+#[inline(always)]
+pub fn perform<F: Family, T: Tables<F>>(
+    stage: Stage,
+    tables: &T,
+    packet: &mut Packet<F>,
+    verdict: &mut Verdict<F>,
+) -> bool {
+    match stage {
+        Stage::Error => icmp::decide(tables, packet, verdict),
+        Stage::Recall => return fragment::recall(tables, packet, verdict),
+        Stage::Follow => return follow::follow(tables, packet, verdict),
+        Stage::Choose => return begin::choose(tables, packet, verdict),
+        Stage::Begin => begin::begin(tables, packet, verdict),
+        Stage::Keep => {
+            if verdict.action == Action::Forward {
+                fragment::keep(tables, packet);
+            }
+        }
+    }
+    true
+}
+
+/// Decides on a packet, by the whole road.
+pub fn decide<F: Family, T: Tables<F>>(
+    tables: &T,
+    packet: &mut Packet<F>,
+    verdict: &mut Verdict<F>,
+) {
+    *verdict = Verdict::new(packet.tuple);
+    road(packet.kind, |stage| perform(stage, tables, packet, verdict));
 }
 
 /// The flow of a tuple, and which table it is in.
 #[inline(always)]
-fn find<F: Family, T: Tables<F>>(tables: &T, key: &Tuple<F>) -> Option<(Entry<crate::abi::Flow<F>>, Table)> {
+fn find<F: Family, T: Tables<F>>(
+    tables: &T,
+    key: &Tuple<F>,
+) -> Option<(Entry<crate::abi::Flow<F>>, Table)> {
     if let Some(flow) = tables.flow(Table::Established, key) {
         return Some((flow, Table::Established));
     }

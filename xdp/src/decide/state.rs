@@ -39,32 +39,74 @@ fn step(row: u64, state: FlowState) -> FlowState {
 // What follows has one column for each of:      NONE  ESTABLISHED  SYN_SENT  SYN_RECV  FIN_WAIT  TIME_WAIT  CLOSE
 //                                               CLOSE_WAIT  LAST_ACK  LISTEN  SYNACK
 const SYN_CLIENT: u64 = row([
-    SynRecv, Established, Established, SynRecv, SynRecv, SynRecv, SynRecv, SynRecv, SynRecv, SynRecv, SynRecv,
+    SynRecv,
+    Established,
+    Established,
+    SynRecv,
+    SynRecv,
+    SynRecv,
+    SynRecv,
+    SynRecv,
+    SynRecv,
+    SynRecv,
+    SynRecv,
 ]);
 const FIN_CLIENT: u64 = row([
-    Close, CloseWait, SynSent, TimeWait, TimeWait, TimeWait, Close, CloseWait, LastAck, Listen, TimeWait,
+    Close, CloseWait, SynSent, TimeWait, TimeWait, TimeWait, Close, CloseWait, LastAck, Listen,
+    TimeWait,
 ]);
 const ACK_CLIENT: u64 = row([
-    Established, Established, SynSent, Established, FinWait, TimeWait, Close, CloseWait, Close, Listen, Established,
+    Established,
+    Established,
+    SynSent,
+    Established,
+    FinWait,
+    TimeWait,
+    Close,
+    CloseWait,
+    Close,
+    Listen,
+    Established,
 ]);
 const RST_CLIENT: u64 = row([
     Close, Close, Close, SynRecv, Close, Close, Close, Close, LastAck, Listen, SynRecv,
 ]);
 const SYN_BACKEND: u64 = row([
-    SynSent, Established, SynSent, SynRecv, SynSent, SynSent, SynSent, SynSent, SynSent, Listen, SynRecv,
+    SynSent,
+    Established,
+    SynSent,
+    SynRecv,
+    SynSent,
+    SynSent,
+    SynSent,
+    SynSent,
+    SynSent,
+    Listen,
+    SynRecv,
 ]);
 const FIN_BACKEND: u64 = row([
-    TimeWait, FinWait, SynSent, TimeWait, FinWait, TimeWait, Close, TimeWait, LastAck, Listen, TimeWait,
+    TimeWait, FinWait, SynSent, TimeWait, FinWait, TimeWait, Close, TimeWait, LastAck, Listen,
+    TimeWait,
 ]);
 const ACK_BACKEND: u64 = row([
-    Established, Established, SynSent, Established, FinWait, TimeWait, Close, CloseWait, LastAck, Established,
+    Established,
+    Established,
+    SynSent,
+    Established,
+    FinWait,
+    TimeWait,
+    Close,
+    CloseWait,
+    LastAck,
+    Established,
     Established,
 ]);
 const RST_BACKEND: u64 = row([
     Close, Close, SynSent, Close, Close, TimeWait, Close, Close, Close, Close, Close,
 ]);
 const FIN_ALONE: u64 = row([
-    Close, FinWait, SynSent, TimeWait, FinWait, TimeWait, Close, CloseWait, LastAck, Listen, TimeWait,
+    Close, FinWait, SynSent, TimeWait, FinWait, TimeWait, Close, CloseWait, LastAck, Listen,
+    TimeWait,
 ]);
 const RST_ALONE: u64 = row([
     Close, Close, Close, SynRecv, Close, Close, Close, Close, LastAck, Listen, Close,

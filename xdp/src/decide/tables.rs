@@ -3,8 +3,8 @@
 use core::ptr::NonNull;
 
 use crate::abi::{
-    Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load, Locality, LocalityKey, RangeKey,
-    Service, Settings, Template, TemplateKey, Tick, Tuple,
+    Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load, Locality,
+    LocalityKey, RangeKey, Service, Settings, Template, TemplateKey, Tick, Tuple,
 };
 
 /// A value in a table, shared with other processors and with user space.
@@ -100,7 +100,7 @@ pub struct Journey<F: Family> {
 }
 
 /// The tables, for one address family.
-pub trait Tables<F: Family> {
+pub trait Tables<F: Family>: Sized {
     /// The clock.
     fn now(&self) -> Tick;
     /// A random number.
@@ -145,6 +145,18 @@ pub trait Tables<F: Family> {
     fn route(&self, journey: &Journey<F>, hop: &mut Hop) -> Route;
     /// The way to an address of the other family.
     fn route_other(&self, dst: &crate::abi::Addr6, v6: bool, hop: &mut Hop) -> Route;
+    /// [`fn@super::schedule::pick`], which the kernel has as a function of its own: the verifier looks at it once.
+    fn pick(&self, service: u32, scheduler: u32, key: u32, more: u32) -> u32 {
+        super::schedule::pick(self, service, scheduler, key, more)
+    }
+    /// [`fn@super::schedule::weigh`]; as [`Tables::pick`].
+    fn weigh(&self, slot: u32, scheduler: u32) -> u64 {
+        super::schedule::weigh(self, slot, scheduler)
+    }
+    /// [`fn@super::schedule::home`]; as [`Tables::pick`].
+    fn home(&self, service: u32, dst: F::Addr, replicated: bool) -> u32 {
+        super::schedule::home(self, service, dst, replicated)
+    }
     /// Adds to a number that others add to as well.
     fn add(&self, number: *mut u32, by: u32);
 }

@@ -6,14 +6,13 @@ use aya_ebpf::{
 };
 use xdp::{
     decide::{Action, Entry, Road, Verdict},
-    packet::{Frame, Kind, Packet},
+    packet::{Frame, Packet},
     rewrite::{self, Outer, Room},
+    verifier::opaque,
 };
 
-use super::{
-    tables::{Kernel, lookup, map},
-};
-use crate::abi::{Backend, Encap, Family, Hop, Iface, Method, Reason, Tuple, V4, V6, backend_flags};
+use super::tables::{lookup, map};
+use crate::abi::{Backend, Encap, Family, Hop, Iface, Method, Tuple, V4, V6, backend_flags};
 
 /// The packet in the kernel's hands.
 pub(super) struct Context(pub(super) *mut xdp_md);
@@ -39,7 +38,8 @@ impl Room for Context {
 
     #[inline(always)]
     fn cut(&mut self, length: usize) -> Option<()> {
-        let by = length as i32 - self.frame().len() as i32;
+        // Of 64 bits: the verifier allows no arithmetic of 32 on addresses.
+        let by = (length as i64).wrapping_sub(opaque(self.frame().len()) as i64) as i32;
         // SAFETY: the context is the program's argument.
         (unsafe { bpf_xdp_adjust_tail(self.0, by) } == 0).then_some(())
     }
@@ -72,48 +72,36 @@ pub(super) fn rewrite<F: Family>(
     rewrite::link::<F, _>(context, packet.l3, hop)
 }
 
-/// Does what a verdict says. None: the packet could not be changed so.
+/// Makes a packet of `nat` or `direct` what its verdict says. 0: it could not be changed so.
 #[inline(always)]
-pub(super) fn act<F: Family>(kernel: &Kernel, packet: &Packet<F>, verdict: &mut Verdict<F>) -> u32 {
-    let mut context = Context(kernel.ctx.cast());
-    let done = match verdict.action {
-        Action::Pass => return xdp_action::XDP_PASS,
-        Action::Drop => return xdp_action::XDP_DROP,
-        Action::Forward => {
-            let sent = match Method::of(verdict.method) {
-                Method::Tunnel => tunnel(&mut context, packet, verdict),
-                _ if packet.kind == Kind::IcmpError => error(&mut context, packet, verdict),
-                _ => slow_rewrite(&mut context, packet, verdict),
-            };
-            if sent != 0 {
-                return leave(verdict.hop.ifindex, kernel.ifindex);
-            }
-            verdict.reason = Reason::NoRoom as u8;
-            verdict.action = Action::Drop;
-            return xdp_action::XDP_DROP;
-        }
-        Action::TooBig | Action::TtlExceeded | Action::Unreachable => answer(&mut context, packet, verdict),
-    };
-    if done != 0 {
-        return xdp_action::XDP_TX;
-    }
-    if verdict.action == Action::TooBig {
-        verdict.reason = Reason::TooBigSilent as u8;
-    }
-    xdp_action::XDP_DROP
-}
-
-#[inline(never)]
-fn slow_rewrite<F: Family>(context: &mut Context, packet: &Packet<F>, verdict: &Verdict<F>) -> u32 {
+pub(super) fn plain<F: Family>(
+    context: &mut Context,
+    packet: &Packet<F>,
+    verdict: &Verdict<F>,
+) -> u32 {
     let frame = context.frame();
     if verdict.mss != 0 && rewrite::clamp_mss(frame, packet, verdict.mss).is_none() {
         return 0;
     }
-    u32::from(rewrite(context, packet, Method::of(verdict.method), &verdict.to, &verdict.hop).is_some())
+    u32::from(
+        rewrite(
+            context,
+            packet,
+            Method::of(verdict.method),
+            &verdict.to,
+            &verdict.hop,
+        )
+        .is_some(),
+    )
 }
 
-#[inline(never)]
-fn error<F: Family>(context: &mut Context, packet: &Packet<F>, verdict: &Verdict<F>) -> u32 {
+/// The same of an ICMP error.
+#[inline(always)]
+pub(super) fn error<F: Family>(
+    context: &mut Context,
+    packet: &Packet<F>,
+    verdict: &Verdict<F>,
+) -> u32 {
     let frame = context.frame();
     let nat = Method::of(verdict.method) == Method::Nat;
     // What is behind us is not the client's business, as with IPVS.
@@ -133,10 +121,19 @@ fn device(ifindex: u32) -> Option<Entry<Iface>> {
     lookup(map!(IFACES), &ifindex)
 }
 
-#[inline(never)]
-fn answer<F: Family>(context: &mut Context, packet: &Packet<F>, verdict: &Verdict<F>) -> u32 {
+/// Turns a packet into the ICMP error that it causes. 0: there is none.
+#[inline(always)]
+pub(super) fn answer<F: Family>(
+    context: &mut Context,
+    packet: &Packet<F>,
+    verdict: &Verdict<F>,
+) -> u32 {
     // The client asked the virtual address, which answers; a backend hears it from us.
-    let from = if verdict.road == Road::Reply { verdict.to.src } else { packet.tuple.dst };
+    let from = if verdict.road == Road::Reply {
+        verdict.to.src
+    } else {
+        packet.tuple.dst
+    };
     let done = match verdict.action {
         Action::TooBig => rewrite::too_big(context, packet, from, verdict.mtu),
         Action::TtlExceeded => rewrite::ttl_exceeded(context, packet, from),
@@ -145,8 +142,13 @@ fn answer<F: Family>(context: &mut Context, packet: &Packet<F>, verdict: &Verdic
     u32::from(done.is_some())
 }
 
-#[inline(never)]
-fn tunnel<F: Family>(context: &mut Context, packet: &Packet<F>, verdict: &Verdict<F>) -> u32 {
+/// Puts the tunnel around a packet. 0: it could not be changed so.
+#[inline(always)]
+pub(super) fn tunnel<F: Family>(
+    context: &mut Context,
+    packet: &Packet<F>,
+    verdict: &Verdict<F>,
+) -> u32 {
     let backend: Option<Entry<Backend>> = lookup(map!(BACKENDS), &verdict.backend);
     let (Some(backend), Some(iface)) = (backend, device(verdict.hop.ifindex)) else {
         return 0;
@@ -171,7 +173,12 @@ fn tunnel<F: Family>(context: &mut Context, packet: &Packet<F>, verdict: &Verdic
 
 /// What goes around a packet.
 #[inline(always)]
-fn outer<I: Family, O: Family>(packet: &Packet<I>, backend: &Backend, src: O::Addr, dst: O::Addr) -> Outer<O> {
+fn outer<I: Family, O: Family>(
+    packet: &Packet<I>,
+    backend: &Backend,
+    src: O::Addr,
+    dst: O::Addr,
+) -> Outer<O> {
     let tuple = &packet.tuple;
     let ports = u32::from(tuple.sport) << 16 | u32::from(tuple.dport);
     Outer {
@@ -180,6 +187,9 @@ fn outer<I: Family, O: Family>(packet: &Packet<I>, backend: &Backend, src: O::Ad
         encap: Encap::of(backend.encap),
         port: backend.tunnel_port,
         checksum: backend.flags & backend_flags::TUNNEL_CHECKSUM != 0,
-        hash: xdp::decide::schedule::hash(I::fold(tuple.src) ^ I::fold(tuple.dst).rotate_left(16), ports),
+        hash: xdp::decide::schedule::hash(
+            I::fold(tuple.src) ^ I::fold(tuple.dst).rotate_left(16),
+            ports,
+        ),
     }
 }

@@ -1,7 +1,5 @@
 //! The next hop, from the kernel's routes and neighbours.
 
-use core::{ffi::c_void, ptr};
-
 use aya_ebpf::helpers::bpf_fib_lookup;
 use xdp::decide::{Entry, Journey, Route};
 
@@ -87,7 +85,11 @@ fn search(kernel: &Kernel, question: &Question, hop: &mut Hop) -> u32 {
         dport: 0,
         mtu: 0,
         ifindex: kernel.ifindex,
-        tos: if v6 { (u32::from(question.tos) << 20).to_be() } else { u32::from(question.tos) },
+        tos: if v6 {
+            (u32::from(question.tos) << 20).to_be()
+        } else {
+            u32::from(question.tos)
+        },
         src: question.src,
         dst: question.dst,
         vlan: 0,
@@ -130,7 +132,15 @@ fn search(kernel: &Kernel, question: &Question, hop: &mut Hop) -> u32 {
     hop.source = iface.mac;
     hop.target = lookup_.dmac;
     hop.vlan = iface.vlan;
-    let device = if iface.mtu > 0xffff { 0xffff } else { iface.mtu as u16 };
-    hop.mtu = if lookup_.mtu != 0 && lookup_.mtu < device { lookup_.mtu } else { device };
+    let device = if iface.mtu > 0xffff {
+        0xffff
+    } else {
+        iface.mtu as u16
+    };
+    hop.mtu = if lookup_.mtu != 0 && lookup_.mtu < device {
+        lookup_.mtu
+    } else {
+        device
+    };
     Route::Found as u32
 }

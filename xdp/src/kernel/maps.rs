@@ -5,10 +5,21 @@ use aya_ebpf::{
     macros::btf_map,
 };
 
+use xdp::{decide::Verdict, packet::Packet};
+
 use crate::abi::{
-    self, Backend, Counters, Endpoint, Flow, Fragment, FragmentKey, Iface, Load, Locality, LocalityKey, RangeKey,
-    ResolveKey, Service, Settings, Template, TemplateKey, Tuple, V4, V6,
+    self, Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Iface, Load, Locality,
+    LocalityKey, RangeKey, ResolveKey, Service, Settings, Template, TemplateKey, Tuple, V4, V6,
 };
+
+/// What is known and decided of a packet.
+#[repr(C)]
+pub(crate) struct Work<F: Family> {
+    /// What it is.
+    pub(crate) packet: Packet<F>,
+    /// What becomes of it.
+    pub(crate) verdict: Verdict<F>,
+}
 
 /// User space maps it into its memory.
 const MMAPABLE: usize = 1 << 10;
@@ -44,25 +55,33 @@ pub(crate) static PENDING4: LruHashMap<Tuple<V4>, Flow<V4>, PENDING_ENTRIES> = L
 #[btf_map]
 pub(crate) static PENDING6: LruHashMap<Tuple<V6>, Flow<V6>, PENDING_ENTRIES> = LruHashMap::new();
 #[btf_map]
-pub(crate) static ENDPOINTS4: HashMap<Endpoint<V4>, u32, ENDPOINT_ENTRIES, NO_PREALLOC> = HashMap::new();
+pub(crate) static ENDPOINTS4: HashMap<Endpoint<V4>, u32, ENDPOINT_ENTRIES, NO_PREALLOC> =
+    HashMap::new();
 #[btf_map]
-pub(crate) static ENDPOINTS6: HashMap<Endpoint<V6>, u32, ENDPOINT_ENTRIES, NO_PREALLOC> = HashMap::new();
+pub(crate) static ENDPOINTS6: HashMap<Endpoint<V6>, u32, ENDPOINT_ENTRIES, NO_PREALLOC> =
+    HashMap::new();
 #[btf_map]
 pub(crate) static RANGES4: LpmTrie<RangeBits4, u32, ENDPOINT_ENTRIES, NO_PREALLOC> = LpmTrie::new();
 #[btf_map]
 pub(crate) static RANGES6: LpmTrie<RangeBits6, u32, ENDPOINT_ENTRIES, NO_PREALLOC> = LpmTrie::new();
 #[btf_map]
-pub(crate) static TEMPLATES4: LruHashMap<TemplateKey<V4>, Template, TEMPLATE_ENTRIES> = LruHashMap::new();
+pub(crate) static TEMPLATES4: LruHashMap<TemplateKey<V4>, Template, TEMPLATE_ENTRIES> =
+    LruHashMap::new();
 #[btf_map]
-pub(crate) static TEMPLATES6: LruHashMap<TemplateKey<V6>, Template, TEMPLATE_ENTRIES> = LruHashMap::new();
+pub(crate) static TEMPLATES6: LruHashMap<TemplateKey<V6>, Template, TEMPLATE_ENTRIES> =
+    LruHashMap::new();
 #[btf_map]
-pub(crate) static FRAGMENTS4: LruHashMap<FragmentKey<V4>, Fragment, FRAGMENT_ENTRIES> = LruHashMap::new();
+pub(crate) static FRAGMENTS4: LruHashMap<FragmentKey<V4>, Fragment, FRAGMENT_ENTRIES> =
+    LruHashMap::new();
 #[btf_map]
-pub(crate) static FRAGMENTS6: LruHashMap<FragmentKey<V6>, Fragment, FRAGMENT_ENTRIES> = LruHashMap::new();
+pub(crate) static FRAGMENTS6: LruHashMap<FragmentKey<V6>, Fragment, FRAGMENT_ENTRIES> =
+    LruHashMap::new();
 #[btf_map]
-pub(crate) static LOCALITY4: LruHashMap<LocalityKey<V4>, Locality, LOCALITY_ENTRIES> = LruHashMap::new();
+pub(crate) static LOCALITY4: LruHashMap<LocalityKey<V4>, Locality, LOCALITY_ENTRIES> =
+    LruHashMap::new();
 #[btf_map]
-pub(crate) static LOCALITY6: LruHashMap<LocalityKey<V6>, Locality, LOCALITY_ENTRIES> = LruHashMap::new();
+pub(crate) static LOCALITY6: LruHashMap<LocalityKey<V6>, Locality, LOCALITY_ENTRIES> =
+    LruHashMap::new();
 
 #[btf_map]
 pub(crate) static SERVICES: Array<Service, SERVICE_SLOTS> = Array::new();
@@ -82,9 +101,15 @@ pub(crate) static COUNTERS: PerCpuArray<Counters, BACKEND_SLOTS> = PerCpuArray::
 pub(crate) static DROPS: PerCpuArray<u64, REASONS> = PerCpuArray::new();
 #[btf_map]
 pub(crate) static PASSES: PerCpuArray<u64, REASONS> = PerCpuArray::new();
+/// The packet that this processor works on, off the short road: the stack is too small, and functions that the verifier
+/// looks at once may not share it.
+#[btf_map]
+pub(crate) static WORK4: PerCpuArray<Work<V4>, 1> = PerCpuArray::new();
+#[btf_map]
+pub(crate) static WORK6: PerCpuArray<Work<V6>, 1> = PerCpuArray::new();
 #[btf_map]
 pub(crate) static IFACES: HashMap<u32, Iface, DEVICES> = HashMap::new();
 #[btf_map]
 pub(crate) static RESOLVE: LruHashMap<ResolveKey, u32, NEIGHBOURS> = LruHashMap::new();
 #[btf_map]
-pub(crate) static TRACE: RingBuf<abi::TraceEvent, TRACE_BYTES> = RingBuf::new();
+pub(crate) static TRACE: RingBuf<(), TRACE_BYTES> = RingBuf::new();

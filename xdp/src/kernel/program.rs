@@ -9,27 +9,42 @@ use xdp::{
 
 use super::{
     act::{self, Context},
+    stages::{Staged, bounded},
     tables::{Kernel, lookup, map},
-    trace,
 };
-use crate::abi::{Family, Flow, Reason, V4, V6};
+use crate::abi::{Flow, Reason, V4, V6};
+
+/// What [`fn@short_road`] returns of a packet that must go the whole road.
+const WHOLE4: u32 = 0x104;
+const WHOLE6: u32 = 0x106;
 
 /// The program.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "xdp")]
 extern "C" fn aplomb(ctx: *mut xdp_md) -> u32 {
+    match short_road(ctx) {
+        WHOLE4 => whole_road::<V4>(ctx),
+        WHOLE6 => whole_road::<V6>(ctx),
+        action => action,
+    }
+}
+
+/// Reads the packet, and goes the short road with it if it may. What it needs of the stack is free again for the whole
+/// road.
+#[inline(never)]
+fn short_road(ctx: *mut xdp_md) -> u32 {
     let context = Context(ctx);
     match packet::parse(context.frame()) {
-        Parsed::V4(mut packet) => road::<V4>(ctx, &mut packet),
-        Parsed::V6(mut packet) => road::<V6>(ctx, &mut packet),
+        Parsed::V4(packet) => road::<V4>(ctx, &packet, WHOLE4),
+        Parsed::V6(packet) => road::<V6>(ctx, &packet, WHOLE6),
         Parsed::Pass(reason) => passed(reason as u32),
         Parsed::Drop(reason) => dropped(reason as u32),
     }
 }
 
-/// A packet's road: the short one if it is of an established flow and nothing special, else the whole one.
+/// The short road, of a packet of an established flow that is nothing special; else what `whole` says.
 #[inline(always)]
-fn road<F: Family>(ctx: *mut xdp_md, packet: &mut Packet<F>) -> u32
+fn road<F: Staged>(ctx: *mut xdp_md, packet: &Packet<F>, whole: u32) -> u32
 where
     Kernel: Tables<F>,
 {
@@ -40,40 +55,66 @@ where
         ifindex,
     };
     if packet.kind == Kind::Whole {
-        if let Some(flow) = <Kernel as Tables<F>>::flow(&kernel, Table::Established, &packet.tuple) {
+        if let Some(flow) = <Kernel as Tables<F>>::flow(&kernel, Table::Established, &packet.tuple)
+        {
             if let Some(kept) = decide::established(&kernel, packet, flow) {
                 // SAFETY: a map's value is readable.
                 let flow: &Flow<F> = unsafe { &*flow.as_ptr() };
                 let to = flow.becomes(packet.tuple.proto);
                 let hop = flow.hop;
                 let mut context = Context(ctx);
-                if act::rewrite(&mut context, packet, kept.method, &to, &hop).is_some() {
+                if act::rewrite(&mut context, &bounded(packet), kept.method, &to, &hop).is_some() {
                     return act::leave(hop.ifindex, ifindex);
                 }
                 return dropped(Reason::NoRoom as u32);
             }
         }
     }
-    whole_road(&kernel, packet)
+    let Some(work) = F::work() else {
+        return dropped(Reason::NoRoom as u32);
+    };
+    // SAFETY: this processor's value, which nobody else uses while the program runs.
+    let work = unsafe { &mut *work.as_ptr() };
+    work.packet = *packet;
+    work.verdict = Verdict::new(packet.tuple);
+    whole
 }
 
 /// The whole road.
-#[inline(never)]
-fn whole_road<F: Family>(kernel: &Kernel, packet: &mut Packet<F>) -> u32
+#[inline(always)]
+fn whole_road<F: Staged>(ctx: *mut xdp_md) -> u32
 where
     Kernel: Tables<F>,
 {
-    let mut verdict = Verdict::new(packet.tuple);
-    decide::decide(kernel, packet, &mut verdict);
-    let context = Context(kernel.ctx.cast());
-    trace::trace(kernel, context.frame(), packet, &verdict);
-    let action = act::act(kernel, packet, &mut verdict);
-    match verdict.action {
-        Action::Forward => action,
-        Action::Pass => passed(u32::from(verdict.reason)),
-        _ => {
-            let _ = dropped(u32::from(verdict.reason));
-            action
+    let Some(work) = F::work() else {
+        return dropped(Reason::NoRoom as u32);
+    };
+    // SAFETY: this processor's value; the stages change it, between the uses here.
+    let work = unsafe { &*work.as_ptr() };
+    decide::road(work.packet.kind, |stage| F::run(ctx, stage));
+    F::trace(ctx);
+    let reason = u32::from(work.verdict.reason);
+    match work.verdict.action {
+        Action::Pass => passed(reason),
+        Action::Drop => dropped(reason),
+        Action::Forward => {
+            if F::rewrite(ctx) {
+                // SAFETY: the context is the program's argument.
+                return act::leave(work.verdict.hop.ifindex, unsafe { (*ctx).ingress_ifindex });
+            }
+            dropped(Reason::NoRoom as u32)
+        }
+        Action::TooBig | Action::TtlExceeded | Action::Unreachable => {
+            if F::answer(ctx) {
+                let _ = dropped(reason);
+                return xdp_action::XDP_TX;
+            }
+            let silent = work.verdict.action == Action::TooBig;
+            dropped(if silent {
+                Reason::TooBigSilent as u32
+            } else {
+                reason
+            })
         }
     }
 }

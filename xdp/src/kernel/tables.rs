@@ -3,14 +3,15 @@
 use core::{ffi::c_void, ptr, ptr::NonNull};
 
 use aya_ebpf::helpers::{
-    bpf_get_prandom_u32, bpf_ktime_get_coarse_ns, bpf_map_delete_elem, bpf_map_lookup_elem, bpf_map_update_elem,
+    bpf_get_prandom_u32, bpf_ktime_get_coarse_ns, bpf_map_delete_elem, bpf_map_lookup_elem,
+    bpf_map_update_elem,
 };
 use xdp::decide::{Entry, Inserted, Journey, Route, Table, Tables};
 
 use super::fib;
 use crate::abi::{
-    Addr6, Backend, Counters, Endpoint, Flow, Fragment, FragmentKey, Hop, Load, Locality, LocalityKey, RangeKey,
-    Service, Settings, Template, TemplateKey, Tick, Tuple, V4, V6,
+    Addr6, Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load, Locality,
+    LocalityKey, RangeKey, Service, Settings, Template, TemplateKey, Tick, Tuple, V4, V6,
 };
 
 /// If the key has no value yet.
@@ -31,7 +32,9 @@ pub(super) struct Kernel {
 /// A map, as helpers want it.
 macro_rules! map {
     ($name:ident) => {
-        ::core::ptr::from_ref(&$crate::kernel::maps::$name).cast_mut().cast::<::core::ffi::c_void>()
+        ::core::ptr::from_ref(&$crate::kernel::maps::$name)
+            .cast_mut()
+            .cast::<::core::ffi::c_void>()
     };
 }
 
@@ -48,7 +51,14 @@ pub(super) fn lookup<K, V>(map: *mut c_void, key: &K) -> Option<Entry<V>> {
 #[inline(always)]
 pub(super) fn update<K, V>(map: *mut c_void, key: &K, value: &V, flags: u64) -> i64 {
     // SAFETY: key and value are as large as the map's, and live through the call.
-    unsafe { bpf_map_update_elem(map, ptr::from_ref(key).cast(), ptr::from_ref(value).cast(), flags) }
+    unsafe {
+        bpf_map_update_elem(
+            map,
+            ptr::from_ref(key).cast(),
+            ptr::from_ref(value).cast(),
+            flags,
+        )
+    }
 }
 
 /// Takes a value out.
@@ -60,7 +70,7 @@ fn delete<K>(map: *mut c_void, key: &K) -> bool {
 
 macro_rules! tables {
     ($family:ident, $flows:ident, $pending:ident, $endpoints:ident, $ranges:ident, $templates:ident, $fragments:ident,
-     $locality:ident) => {
+     $locality:ident, $home:ident) => {
         impl Tables<$family> for Kernel {
             #[inline(always)]
             fn now(&self) -> Tick {
@@ -70,7 +80,8 @@ macro_rules! tables {
 
             #[inline(always)]
             fn random(&self) -> u32 {
-                bpf_get_prandom_u32()
+                // SAFETY: no arguments.
+                unsafe { bpf_get_prandom_u32() }
             }
 
             #[inline(always)]
@@ -196,6 +207,22 @@ macro_rules! tables {
             }
 
             #[inline(always)]
+            fn pick(&self, service: u32, scheduler: u32, key: u32, more: u32) -> u32 {
+                super::stages::pick(service, scheduler, key, more)
+            }
+
+            #[inline(always)]
+            fn weigh(&self, slot: u32, scheduler: u32) -> u64 {
+                super::stages::weigh(slot, scheduler)
+            }
+
+            #[inline(always)]
+            fn home(&self, service: u32, _dst: <$family as Family>::Addr, replicated: bool) -> u32 {
+                // The destination is that of the packet in hand.
+                super::stages::$home(service, u32::from(replicated))
+            }
+
+            #[inline(always)]
             fn add(&self, number: *mut u32, by: u32) {
                 // SAFETY: a number in a map's value, aligned.
                 let _ = unsafe { fetch_add(number, by) };
@@ -204,8 +231,12 @@ macro_rules! tables {
     };
 }
 
-tables!(V4, FLOWS4, PENDING4, ENDPOINTS4, RANGES4, TEMPLATES4, FRAGMENTS4, LOCALITY4);
-tables!(V6, FLOWS6, PENDING6, ENDPOINTS6, RANGES6, TEMPLATES6, FRAGMENTS6, LOCALITY6);
+tables!(
+    V4, FLOWS4, PENDING4, ENDPOINTS4, RANGES4, TEMPLATES4, FRAGMENTS4, LOCALITY4, home4
+);
+tables!(
+    V6, FLOWS6, PENDING6, ENDPOINTS6, RANGES6, TEMPLATES6, FRAGMENTS6, LOCALITY6, home6
+);
 
 /// Adds atomically; what was there before. (`AtomicU32` has no such method on this target.)
 ///

@@ -11,8 +11,12 @@ use crate::abi::{Family, TraceEvent, service_flags};
 
 /// Puts a decision into the ring, if its service is watched and chance says so.
 #[inline(always)]
-pub(super) fn trace<F: Family>(kernel: &Kernel, frame: Frame, packet: &Packet<F>, verdict: &Verdict<F>)
-where
+pub(super) fn trace<F: Family>(
+    kernel: &Kernel,
+    frame: Frame,
+    packet: &Packet<F>,
+    verdict: &Verdict<F>,
+) where
     Kernel: Tables<F>,
 {
     let Some(settings) = kernel.settings() else {
@@ -33,9 +37,9 @@ where
     }
 }
 
-#[inline(never)]
+#[inline(always)]
 fn emit<F: Family>(ifindex: u32, length: u32, packet: &Packet<F>, verdict: &Verdict<F>) {
-    let Some(mut place) = maps::TRACE.reserve(0) else {
+    let Some(mut place) = maps::TRACE.reserve_untyped::<TraceEvent>(0) else {
         return;
     };
     let event = TraceEvent {

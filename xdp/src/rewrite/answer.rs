@@ -57,6 +57,23 @@ pub fn ttl_exceeded<F: Family, R: Room>(
     answer(room, packet, from, icmp)
 }
 
+/// Turns a packet to a port where nobody takes it into the error that says so. As [`too_big`].
+#[inline(always)]
+pub fn unreachable<F: Family, R: Room>(
+    room: &mut R,
+    packet: &Packet<F>,
+    from: F::Addr,
+) -> Option<()> {
+    let (kind, code) = if F::IS_V6 { (1, 4) } else { (3, 3) };
+    let icmp = Icmp {
+        kind,
+        code,
+        checksum: 0,
+        rest: 0,
+    };
+    answer(room, packet, from, icmp)
+}
+
 #[inline(always)]
 fn answer<F: Family, R: Room>(
     room: &mut R,

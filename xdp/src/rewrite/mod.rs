@@ -17,7 +17,7 @@ mod tcp;
 mod tunnel;
 
 pub use self::{
-    answer::{too_big, ttl_exceeded},
+    answer::{too_big, ttl_exceeded, unreachable},
     icmp::translate_icmp_error,
     link::link,
     nat::{decrement_ttl, translate},

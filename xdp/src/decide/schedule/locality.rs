@@ -2,48 +2,83 @@
 //! grows and shrinks. Meant for caches, of services with many addresses.
 
 use super::{
-    super::{NO_SLOT, put},
-    Busy, Entry, Span, Tables, get, scan, usable,
+    super::{NO_SLOT, at, put},
+    Entry, Tables, get,
+    scan::NEVER,
 };
-use crate::abi::{Family, Locality, LocalityKey, Scheduler, Service, Tick};
+use crate::{
+    abi::{Family, Locality, LocalityKey, Scheduler, Tick},
+    verifier::below,
+};
 
 /// A set that has not changed for so long gives its busiest backend up (IPVS: six minutes).
 const SHRINKS_AFTER: u32 = Tick::in_seconds(360);
 
 /// Whether a backend has more than it should while another has less than half of that (IPVS's rule).
 #[inline(always)]
-fn is_overloaded<F: Family, T: Tables<F>>(tables: &T, busy: Busy, span: Span) -> bool {
-    if busy.active <= busy.weight {
+fn is_overloaded<F: Family, T: Tables<F>>(tables: &T, slot: u32, service: u32) -> bool {
+    let (active, weight) = activity(tables, slot);
+    if active <= weight {
         return false;
     }
     // One that has room is the one that the least-loaded rule would find.
-    let other = scan::best(tables, span, Scheduler::Wlc);
-    usable(tables, other).is_some_and(|other| u64::from(other.active) * 2 < u64::from(other.weight))
+    let (active, weight) = activity(tables, least_busy(tables, service));
+    active * 2 < weight
+}
+
+/// A backend's active connections and weight; nothing of both if there is none.
+#[inline(always)]
+fn activity<F: Family, T: Tables<F>>(tables: &T, slot: u32) -> (u64, u64) {
+    let (Some(load), Some(backend)) = (tables.load(slot), tables.backend(slot)) else {
+        return (0, 0);
+    };
+    (
+        u64::from(get!(load.active)),
+        u64::from(get!(backend.weight)),
+    )
+}
+
+/// The member that `wlc` would choose.
+#[inline(always)]
+fn least_busy<F: Family, T: Tables<F>>(tables: &T, service: u32) -> u32 {
+    tables.pick(service, Scheduler::Wlc as u32, 0, 0)
+}
+
+/// The backend that a destination is at home with: `lblcr` if replicated, else `lblc`.
+#[inline(always)]
+pub fn home<F: Family, T: Tables<F>>(
+    tables: &T,
+    service: u32,
+    dst: F::Addr,
+    replicated: bool,
+) -> u32 {
+    if replicated {
+        self::replicated(tables, service, dst)
+    } else {
+        single(tables, service, dst)
+    }
 }
 
 /// `lblc`.
 #[inline(always)]
-pub(super) fn single<F: Family, T: Tables<F>>(
-    tables: &T,
-    service: Entry<Service>,
-    slot: u32,
-    dst: F::Addr,
-) -> u32 {
+fn single<F: Family, T: Tables<F>>(tables: &T, slot: u32, dst: F::Addr) -> u32 {
     let key = LocalityKey { dst, service: slot };
-    let span = Span::of(get!(service.members));
     let known = tables.locality(&key);
     if let Some(known) = known {
-        let [home, ..] = get!(known.backends);
+        let home = member(known, 0);
         put!(known.used = tables.now().0);
-        if let Some(busy) = usable(tables, home) {
-            if !is_overloaded(tables, busy, span) {
-                return home;
-            }
+        let takes = tables.weigh(home, Scheduler::Wlc as u32) != NEVER;
+        if takes && !is_overloaded(tables, home, slot) {
+            return home;
         }
     }
-    let chosen = scan::best(tables, span, Scheduler::Wlc);
+    let chosen = least_busy(tables, slot);
     if chosen != NO_SLOT {
-        settle(tables, &key, [chosen, NO_SLOT, NO_SLOT, NO_SLOT, NO_SLOT, NO_SLOT]);
+        settle(
+            tables,
+            &key,
+            [chosen, NO_SLOT, NO_SLOT, NO_SLOT, NO_SLOT, NO_SLOT],
+        );
     }
     chosen
 }
@@ -62,92 +97,110 @@ fn settle<F: Family, T: Tables<F>>(tables: &T, key: &LocalityKey<F>, backends: [
 
 /// `lblcr`.
 #[inline(always)]
-pub(super) fn replicated<F: Family, T: Tables<F>>(
-    tables: &T,
-    service: Entry<Service>,
-    slot: u32,
-    dst: F::Addr,
-) -> u32 {
+fn replicated<F: Family, T: Tables<F>>(tables: &T, slot: u32, dst: F::Addr) -> u32 {
     let key = LocalityKey { dst, service: slot };
-    let span = Span::of(get!(service.members));
     let Some(known) = tables.locality(&key) else {
-        let chosen = scan::best(tables, span, Scheduler::Wlc);
+        let chosen = least_busy(tables, slot);
         if chosen != NO_SLOT {
-            settle(tables, &key, [chosen, NO_SLOT, NO_SLOT, NO_SLOT, NO_SLOT, NO_SLOT]);
+            settle(
+                tables,
+                &key,
+                [chosen, NO_SLOT, NO_SLOT, NO_SLOT, NO_SLOT, NO_SLOT],
+            );
         }
         return chosen;
     };
     let now = tables.now();
     put!(known.used = now.0);
-    let [a, b, c, d, e, f] = get!(known.backends);
-    let mut least = Extreme::new(true);
-    let mut most = Extreme::new(false);
+    let (mut least, mut most) = (Extreme::new(), Extreme::new());
     let mut members = 0;
-    let mut see = |slot: u32| {
-        if slot != NO_SLOT {
-            members += 1;
-            if let Some(busy) = usable(tables, slot) {
-                least.see(slot, busy);
-                most.see(slot, busy);
-            }
+    let mut i = 0;
+    while i < SET {
+        let slot = member(known, i);
+        i += 1;
+        if slot == NO_SLOT {
+            continue;
         }
-    };
-    see(a);
-    see(b);
-    see(c);
-    see(d);
-    see(e);
-    see(f);
-    let settled = now.is_past(get!(known.changed).wrapping_add(SHRINKS_AFTER));
-    if members > 1 && settled && most.slot != least.slot {
-        let gone = most.slot;
-        let keep = |slot: u32| if slot == gone { NO_SLOT } else { slot };
-        put!(known.backends = [keep(a), keep(b), keep(c), keep(d), keep(e), keep(f)]);
+        members += 1;
+        let weight = tables.weigh(slot, Scheduler::Wlc as u32);
+        if weight == NEVER {
+            continue;
+        }
+        if least.slot == NO_SLOT || least.costs(weight) {
+            least = Extreme { slot, weight };
+        }
+        if most.slot == NO_SLOT || !most.costs(weight) {
+            most = Extreme { slot, weight };
+        }
+    }
+    if members > 1
+        && most.slot != least.slot
+        && now.is_past(get!(known.changed).wrapping_add(SHRINKS_AFTER))
+    {
+        replace(known, most.slot, NO_SLOT);
         put!(known.changed = now.0);
     }
-    if let Some(busy) = least.busy {
-        if !is_overloaded(tables, busy, span) {
-            return least.slot;
-        }
+    if least.slot != NO_SLOT && !is_overloaded(tables, least.slot, slot) {
+        return least.slot;
     }
-    let chosen = scan::best(tables, span, Scheduler::Wlc);
-    if chosen != NO_SLOT && ![a, b, c, d, e, f].contains(&chosen) {
-        // The newest is first; the oldest of a full set makes room.
-        put!(known.backends = [chosen, a, b, c, d, e]);
+    let chosen = least_busy(tables, slot);
+    // Of a full set the busiest makes room.
+    if chosen != NO_SLOT && !replace(known, chosen, chosen) {
+        if !replace(known, NO_SLOT, chosen) {
+            let _ = replace(known, most.slot, chosen);
+        }
         put!(known.changed = now.0);
     }
     chosen
 }
 
+/// How many backends a set has at most.
+const SET: usize = 6;
+
+/// A backend of a set.
+#[inline(always)]
+fn member(set: Entry<Locality>, i: usize) -> u32 {
+    let first: *const u32 = at!(set.backends).cast();
+    // SAFETY: there are six, and two numbers more behind them.
+    unsafe { *first.add(below(i, 7)) }
+}
+
+/// Puts a backend in the place of another, if that is in the set.
+#[inline(always)]
+fn replace(set: Entry<Locality>, old: u32, new: u32) -> bool {
+    let first: *mut u32 = at!(set.backends).cast();
+    let mut i = 0;
+    while i < SET {
+        if member(set, i) == old {
+            // SAFETY: as in `member`.
+            unsafe { *first.add(below(i, 7)) = new };
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
 /// The least or most busy by weight of those seen.
+#[derive(Clone, Copy)]
 struct Extreme {
     slot: u32,
-    busy: Option<Busy>,
-    least: bool,
+    /// As [`fn@super::weigh`] says.
+    weight: u64,
 }
 
 impl Extreme {
     #[inline(always)]
-    fn new(least: bool) -> Self {
+    fn new() -> Self {
         Self {
             slot: NO_SLOT,
-            busy: None,
-            least,
+            weight: 0,
         }
     }
 
+    /// Whether it costs more than another.
     #[inline(always)]
-    fn see(&mut self, slot: u32, busy: Busy) {
-        let better = self.busy.is_none_or(|best| {
-            let (old, new) = (
-                best.overhead() * u64::from(busy.weight),
-                busy.overhead() * u64::from(best.weight),
-            );
-            if self.least { old > new } else { old < new }
-        });
-        if better {
-            self.slot = slot;
-            self.busy = Some(busy);
-        }
+    fn costs(self, other: u64) -> bool {
+        (self.weight >> 32) * (other & 0xffff_ffff) > (other >> 32) * (self.weight & 0xffff_ffff)
     }
 }

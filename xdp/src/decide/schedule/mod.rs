@@ -9,7 +9,8 @@ mod ring;
 mod scan;
 mod table;
 
-use super::{Entry, Tables, begin, get, load};
+pub use self::{locality::home, scan::weigh};
+use super::{Entry, NO_SLOT, Tables, begin, get, load};
 use crate::abi::{Family, Scheduler, Service, Tuple};
 
 /// A list in the schedule map.
@@ -32,7 +33,7 @@ impl Span {
     }
 }
 
-/// The slot of the backend that a new connection of a service is given, [`super::NO_SLOT`] if none takes it.
+/// The slot of the backend that a new connection of a service is given, [`NO_SLOT`] if none takes it.
 #[inline(always)]
 pub fn schedule<F: Family, T: Tables<F>>(
     tables: &T,
@@ -41,16 +42,37 @@ pub fn schedule<F: Family, T: Tables<F>>(
     tuple: &Tuple<F>,
 ) -> u32 {
     let scheduler = Scheduler::of(get!(service.scheduler));
+    match scheduler {
+        Scheduler::Lblc => tables.home(slot, tuple.dst, false),
+        Scheduler::Lblcr => tables.home(slot, tuple.dst, true),
+        _ => {
+            let (key, more) = table::key(tuple, scheduler, get!(service.flags));
+            tables.pick(slot, scheduler as u32, key, more)
+        }
+    }
+}
+
+/// Chooses by the rules that know no destination: from numbers alone, so that it is one function for both families.
+/// `key` and `more` are what hash tables hash.
+#[inline(always)]
+pub fn pick<F: Family, T: Tables<F>>(
+    tables: &T,
+    slot: u32,
+    scheduler: u32,
+    key: u32,
+    more: u32,
+) -> u32 {
+    let Some(service) = tables.service(slot) else {
+        return NO_SLOT;
+    };
     let span = Span::of(get!(service.table));
+    let scheduler = Scheduler::of(scheduler as u8);
     match scheduler {
         Scheduler::Ring => ring::turn(tables, slot, span),
         Scheduler::Twos => ring::twos(tables, span),
         Scheduler::SourceHash | Scheduler::Maglev | Scheduler::DestinationHash => {
-            let key = table::key(tuple, scheduler, get!(service.flags));
-            table::look(tables, span, key, get!(service.flags))
+            table::look(tables, span, (key, more), get!(service.flags))
         }
-        Scheduler::Lblc => locality::single(tables, service, slot, tuple.dst),
-        Scheduler::Lblcr => locality::replicated(tables, service, slot, tuple.dst),
         _ => scan::best(tables, Span::of(get!(service.members)), scheduler),
     }
 }
@@ -85,7 +107,7 @@ fn usable<F: Family, T: Tables<F>>(tables: &T, slot: u32) -> Option<Busy> {
 }
 
 /// How busy a backend is beside its weight.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Busy {
     weight: u32,
     active: u32,

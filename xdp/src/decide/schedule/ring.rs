@@ -37,7 +37,8 @@ pub(super) fn twos<F: Family, T: Tables<F>>(tables: &T, span: Span) -> u32 {
     let mut tries = 0;
     while tries < RING_TRIES && drawn < 2 {
         tries += 1;
-        let Some(slot) = tables.scheduled(span.start.wrapping_add(tables.random() % span.length)) else {
+        let Some(slot) = tables.scheduled(span.start.wrapping_add(tables.random() % span.length))
+        else {
             break;
         };
         let Some(busy) = usable(tables, slot) else {

@@ -9,13 +9,22 @@ pub(super) fn key<F: Family>(tuple: &Tuple<F>, scheduler: Scheduler, flags: u32)
     if scheduler == Scheduler::DestinationHash {
         return (F::fold(tuple.dst), 0);
     }
-    let port = if flags & service_flags::HASH_PORT != 0 { u32::from(tuple.sport) } else { 0 };
+    let port = if flags & service_flags::HASH_PORT != 0 {
+        u32::from(tuple.sport)
+    } else {
+        0
+    };
     (F::fold(tuple.src), port)
 }
 
 /// The member that the hash leads to, if it takes new work; with the fallback, the first of further hashes that does.
 #[inline(always)]
-pub(super) fn look<F: Family, T: Tables<F>>(tables: &T, span: Span, key: (u32, u32), flags: u32) -> u32 {
+pub(super) fn look<F: Family, T: Tables<F>>(
+    tables: &T,
+    span: Span,
+    key: (u32, u32),
+    flags: u32,
+) -> u32 {
     if span.length == 0 {
         return NO_SLOT;
     }

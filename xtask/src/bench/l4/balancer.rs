@@ -89,6 +89,8 @@ impl Balancer {
             },
             vlan: 0,
             mtu: 1500,
+            source4: 0,
+            source6: Addr6::default(),
         };
         self.put("IFACES", Raw(index), Raw(iface))
     }
@@ -178,7 +180,8 @@ const BLANK: Settings = Settings {
     seed: 0,
     source_ports: 0,
     timeouts: [0; FlowState::COUNT],
-    zero: [0; 3],
+    flags: 0,
+    zero: [0; 2],
 };
 
 fn none(map: &str) -> String {

@@ -1,0 +1,267 @@
+//! The parts of the whole road as global functions: the verifier looks at each once, for any arguments, instead of once
+//! for every way that leads to it. They share a packet by the map of work in hand; arguments are numbers and the context.
+
+use aya_ebpf::bindings::xdp_md;
+use xdp::{
+    decide::{self, Entry, Stage},
+    packet::{Kind, Packet},
+    rewrite::Room,
+    verifier::below,
+};
+
+use super::{
+    act::{self, Context},
+    maps::Work,
+    tables::{Kernel, lookup, map},
+    trace,
+};
+use crate::abi::{Family, Method, V4, V6};
+
+/// A family whose stages there are.
+pub(super) trait Staged: Family {
+    /// The packet in hand.
+    fn work() -> Option<Entry<Work<Self>>>;
+    /// Runs a stage.
+    fn run(ctx: *mut xdp_md, stage: Stage) -> bool;
+    /// Puts a sample into the trace.
+    fn trace(ctx: *mut xdp_md);
+    /// Makes the packet what its verdict says.
+    fn rewrite(ctx: *mut xdp_md) -> bool;
+    /// Turns the packet into the error it causes.
+    fn answer(ctx: *mut xdp_md) -> bool;
+}
+
+/// The kernel's tables for a packet.
+#[inline(always)]
+fn kernel(ctx: *mut xdp_md) -> Kernel {
+    // A stage that does not use the context would be called with anything in its place, and the verifier minds.
+    // SAFETY: changes nothing. (With no instruction at all, two lines would be at one place, which the kernel refuses.)
+    unsafe { core::arch::asm!("{ctx} = {ctx}", ctx = in(reg) ctx) };
+    Kernel {
+        ctx: ctx.cast(),
+        // SAFETY: the context is the program's argument.
+        ifindex: unsafe { (*ctx).ingress_ifindex },
+    }
+}
+
+/// Runs a stage on the packet in hand.
+#[inline(always)]
+fn perform<F: Staged>(ctx: *mut xdp_md, stage: Stage) -> u32
+where
+    Kernel: decide::Tables<F>,
+{
+    let Some(work) = F::work() else {
+        return 1;
+    };
+    // SAFETY: this processor's value, which nobody else uses while the stage runs.
+    let work = unsafe { &mut *work.as_ptr() };
+    u32::from(decide::perform(
+        stage,
+        &kernel(ctx),
+        &mut work.packet,
+        &mut work.verdict,
+    ))
+}
+
+/// The packet with offsets that the verifier sees to be small. They are, as [`xdp::packet::parse`] made them.
+#[inline(always)]
+pub(super) fn bounded<F: Family>(packet: &Packet<F>) -> Packet<F> {
+    Packet {
+        l3: below(packet.l3, 0x3f),
+        l4: below(packet.l4, 0x3fff),
+        inner_l3: packet.inner_l3 & 0x3fff,
+        inner_l4: packet.inner_l4 & 0x3fff,
+        length: packet.length & 0xffff,
+        ..*packet
+    }
+}
+
+macro_rules! stages {
+    ($family:ident, $work:ident, $error:ident, $recall:ident, $follow:ident, $choose:ident, $begin:ident, $keep:ident, $trace:ident,
+     $plain:ident, $tunnel:ident, $inner:ident, $answer:ident, $home:ident) => {
+        impl Staged for $family {
+            #[inline(always)]
+            fn work() -> Option<Entry<Work<$family>>> {
+                lookup(map!($work), &0_u32)
+            }
+
+            #[inline(always)]
+            fn run(ctx: *mut xdp_md, stage: Stage) -> bool {
+                0 != match stage {
+                    Stage::Error => $error(ctx),
+                    Stage::Recall => $recall(ctx),
+                    Stage::Follow => $follow(ctx),
+                    Stage::Choose => $choose(ctx),
+                    Stage::Begin => $begin(ctx),
+                    Stage::Keep => $keep(ctx),
+                }
+            }
+
+            #[inline(always)]
+            fn trace(ctx: *mut xdp_md) {
+                let _ = $trace(ctx);
+            }
+
+            #[inline(always)]
+            fn rewrite(ctx: *mut xdp_md) -> bool {
+                let Some(work) = Self::work() else {
+                    return false;
+                };
+                // SAFETY: this processor's value.
+                let work = unsafe { &*work.as_ptr() };
+                0 != if Method::of(work.verdict.method) == Method::Tunnel {
+                    $tunnel(ctx)
+                } else if work.packet.kind == Kind::IcmpError {
+                    $inner(ctx)
+                } else {
+                    $plain(ctx)
+                }
+            }
+
+            #[inline(always)]
+            fn answer(ctx: *mut xdp_md) -> bool {
+                $answer(ctx) != 0
+            }
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $error(ctx: *mut xdp_md) -> u32 {
+            perform::<$family>(ctx, Stage::Error)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $recall(ctx: *mut xdp_md) -> u32 {
+            perform::<$family>(ctx, Stage::Recall)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $follow(ctx: *mut xdp_md) -> u32 {
+            perform::<$family>(ctx, Stage::Follow)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $choose(ctx: *mut xdp_md) -> u32 {
+            perform::<$family>(ctx, Stage::Choose)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $begin(ctx: *mut xdp_md) -> u32 {
+            perform::<$family>(ctx, Stage::Begin)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $keep(ctx: *mut xdp_md) -> u32 {
+            perform::<$family>(ctx, Stage::Keep)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $trace(ctx: *mut xdp_md) -> u32 {
+            let Some(work) = <$family>::work() else {
+                return 0;
+            };
+            // SAFETY: this processor's value.
+            let work = unsafe { &*work.as_ptr() };
+            trace::trace(
+                &kernel(ctx),
+                Context(ctx).frame(),
+                &work.packet,
+                &work.verdict,
+            );
+            0
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $plain(ctx: *mut xdp_md) -> u32 {
+            let Some(work) = <$family>::work() else {
+                return 0;
+            };
+            // SAFETY: this processor's value.
+            let work = unsafe { &*work.as_ptr() };
+            act::plain(&mut Context(ctx), &bounded(&work.packet), &work.verdict)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $tunnel(ctx: *mut xdp_md) -> u32 {
+            let Some(work) = <$family>::work() else {
+                return 0;
+            };
+            // SAFETY: this processor's value.
+            let work = unsafe { &*work.as_ptr() };
+            act::tunnel(&mut Context(ctx), &bounded(&work.packet), &work.verdict)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $inner(ctx: *mut xdp_md) -> u32 {
+            let Some(work) = <$family>::work() else {
+                return 0;
+            };
+            // SAFETY: this processor's value.
+            let work = unsafe { &*work.as_ptr() };
+            act::error(&mut Context(ctx), &bounded(&work.packet), &work.verdict)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub(super) extern "C" fn $home(service: u32, replicated: u32) -> u32 {
+            let Some(work) = <$family>::work() else {
+                return decide::NO_SLOT;
+            };
+            // SAFETY: this processor's value.
+            let dst = unsafe { (*work.as_ptr()).packet.tuple.dst };
+            decide::schedule::home::<$family, _>(&apart(), service, dst, replicated != 0)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $answer(ctx: *mut xdp_md) -> u32 {
+            let Some(work) = <$family>::work() else {
+                return 0;
+            };
+            // SAFETY: this processor's value.
+            let work = unsafe { &*work.as_ptr() };
+            act::answer(&mut Context(ctx), &bounded(&work.packet), &work.verdict)
+        }
+    };
+}
+
+stages!(
+    V4, WORK4, error4, recall4, follow4, choose4, begin4, keep4, trace4, plain4, tunnel4, inner4,
+    answer4, home4
+);
+stages!(
+    V6, WORK6, error6, recall6, follow6, choose6, begin6, keep6, trace6, plain6, tunnel6, inner6,
+    answer6, home6
+);
+
+/// The tables without a packet.
+#[inline(always)]
+fn apart() -> Kernel {
+    Kernel {
+        ctx: core::ptr::null_mut(),
+        ifindex: 0,
+    }
+}
+
+/// [`fn@decide::schedule::pick`]: for both families.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(super) extern "C" fn pick(service: u32, scheduler: u32, key: u32, more: u32) -> u32 {
+    decide::schedule::pick::<V4, _>(&apart(), service, scheduler, key, more)
+}
+
+/// [`fn@decide::schedule::weigh`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(super) extern "C" fn weigh(slot: u32, scheduler: u32) -> u64 {
+    decide::schedule::weigh::<V4, _>(&apart(), slot, scheduler)
+}
