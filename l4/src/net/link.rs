@@ -141,6 +141,7 @@ impl Device {
             mac,
             vlan,
             mtu: self.mtu,
+            ..Iface::default()
         })
     }
 

@@ -133,6 +133,7 @@ fn devices_are_followed() {
             mac,
             vlan: 0,
             mtu: 1500,
+            ..Iface::default()
         };
         assert_eq!(notes.0.lock().unwrap().ifaces.get(&a), Some(&iface));
         assert_eq!(notes.0.lock().unwrap().ifaces.len(), 2, "not loopback");
