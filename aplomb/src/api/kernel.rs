@@ -1,6 +1,10 @@
 //! What the admin API asks of the kernel data plane. [`l4`]'s handle does it; tests have one of their own.
 
-use l4::status::{Connection, L4Status, ServiceStatus};
+use l4::{
+    filter::Filter,
+    status::{Connection, L4Status, ServiceStatus},
+    trace::{Listener, Refused},
+};
 
 /// A kernel data plane that can be asked. Its answers take no longer than reading its tables does.
 pub trait Kernel: Send + Sync + 'static {
@@ -10,4 +14,9 @@ pub trait Kernel: Send + Sync + 'static {
     fn services(&self) -> Vec<ServiceStatus>;
     /// At most `limit` connections and templates. With millions of them this takes a while.
     fn connections(&self, limit: usize) -> Vec<Connection>;
+    /// Decisions that pass `filter`, at most so many a second, as they are made.
+    ///
+    /// # Errors
+    /// Too many listen already, or it does not work.
+    fn trace(&self, filter: Filter, per_second: u32) -> Result<Listener, Refused>;
 }

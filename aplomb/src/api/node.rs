@@ -3,7 +3,7 @@
 use std::{future::Future, path::PathBuf, pin::Pin};
 
 use control::engine::Operation;
-use l4::filter::Filter;
+use l4::{filter::Filter, trace::Listener};
 
 use super::model::{Applied, Connections, Explanation, Problem, Question, Stats, Status};
 
@@ -46,6 +46,8 @@ pub(crate) trait Node: Send + Sync + 'static {
     fn explain(&self, question: Question) -> Answer<'_, Explanation>;
     /// The kernel's connections that pass a filter, at most `limit` of them.
     fn connections(&self, filter: Filter, limit: usize) -> Answer<'_, Connections>;
+    /// The kernel's decisions that pass a filter, at most so many a second, as they are made.
+    fn trace(&self, filter: Filter, per_second: u32) -> Result<Listener, Problem>;
     /// Hands over to another binary; answers with the process that serves then.
     fn upgrade(&self, binary: Option<PathBuf>) -> Answer<'_, u32>;
     /// Ends it, at once or when its work is done.

@@ -16,6 +16,7 @@ mod node;
 mod status;
 pub(crate) mod table;
 mod top;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,8 @@ enum Command {
     BackendSetup(backend_setup::Args),
     /// Say where a request or connection would go, and why
     Explain(explain::Args),
+    /// Show decisions of the kernel data plane as they are made
+    Trace(trace::Args),
     /// Have the daemon read its configuration file again
     Reload,
     /// Hand over to another binary without losing a connection
@@ -94,6 +97,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Backend(command) => backend::run(admin, command),
         Command::BackendSetup(args) => backend_setup::run(&args),
         Command::Explain(args) => explain::run(admin, &args),
+        Command::Trace(args) => trace::run(admin, &args),
         Command::Reload => apply::reload(admin),
         Command::Upgrade(args) => node::upgrade(admin, &args),
         Command::Stop(args) => node::stop(admin, &args),

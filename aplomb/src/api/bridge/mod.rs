@@ -14,7 +14,10 @@ use control::{
     config::{Diagnostics, Style},
     engine::{Operation, Refusal},
 };
-use l4::filter::Filter;
+use l4::{
+    filter::Filter,
+    trace::{Listener, Refused},
+};
 use proxy::plane::Plane;
 
 use super::{
@@ -130,6 +133,15 @@ impl Node for Daemon {
             tokio::task::spawn_blocking(look)
                 .await
                 .map_err(|_| ending(Gone))
+        })
+    }
+
+    fn trace(&self, filter: Filter, per_second: u32) -> Result<Listener, Problem> {
+        let kernel = self.kernel.as_ref().ok_or_else(no_kernel)?;
+        let listener = kernel.trace(filter, per_second);
+        listener.map_err(|refused| match refused {
+            Refused::TooMany => Problem::new(429, "too-many-listeners", refused.to_string()),
+            Refused::Broken(_) => Problem::new(503, "no-trace", refused.to_string()),
         })
     }
 

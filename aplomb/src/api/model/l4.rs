@@ -235,3 +235,36 @@ pub(crate) struct Connection {
     /// Its handshake is not complete.
     pub pending: bool,
 }
+
+/// One decision of the kernel program on one packet: a line of `GET /v1/l4/trace`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Decision {
+    /// When: nanoseconds of the machine's monotonic clock.
+    pub nanos: u64,
+    /// Whom the packet came from.
+    pub source: String,
+    /// Whom it is for.
+    pub destination: String,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+    /// `new`, `established`, `reply`, `drop` or `pass`.
+    pub verdict: String,
+    /// Why it was dropped or passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// The backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
+    /// The interface it came in by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// Length of the frame, in bytes.
+    pub length: u32,
+    /// One decision in so many was looked at: more traffic, fewer looks.
+    pub one_in: u32,
+    /// Decisions since the last line that were wanted too, but beyond the rate.
+    pub missed: u64,
+}

@@ -12,8 +12,8 @@ mod status;
 pub(crate) use self::{
     explain::{Candidate, Explanation, Question, RouteTried},
     l4::{
-        Attachment, Connection, Connections, Draining, KernelBackend, KernelLoad, KernelService,
-        L4Status, ReasonCount, StateTimeout, Sweep, TableFill, Traffic,
+        Attachment, Connection, Connections, Decision, Draining, KernelBackend, KernelLoad,
+        KernelService, L4Status, ReasonCount, StateTimeout, Sweep, TableFill, Traffic,
     },
     problem::{
         Applied, Change, Diagnostic, Done, DrainRequest, Problem, Severity, StopRequest,

@@ -69,6 +69,7 @@ pub(super) fn table() -> Vec<(&'static str, &'static str, MethodRouter<Api>)> {
         ("get", "/v1/explain", get(read::explain)),
         ("get", "/v1/l4", get(l4::status)),
         ("get", "/v1/l4/connections", get(l4::connections)),
+        ("get", "/v1/l4/trace", get(l4::trace)),
         ("post", "/v1/apply", post(write::apply)),
         ("post", "/v1/reload", post(write::reload)),
         (

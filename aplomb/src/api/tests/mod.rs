@@ -1,6 +1,7 @@
 //! The admin API over real sockets, with a node that only remembers what it was asked.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod l4;
 mod tls;
 
 use std::{
@@ -16,7 +17,10 @@ use control::{
     spec::{AdminAuth, AdminListen, AdminSpec, Secret},
 };
 
-use l4::filter::Filter;
+use ::l4::{
+    filter::Filter,
+    trace::{Hub, Listener},
+};
 
 use super::{
     Listeners, Place, Server,
@@ -37,6 +41,7 @@ struct Remembers {
     configs: Mutex<Vec<(ConfigText, bool)>>,
     asked: Mutex<Vec<Question>>,
     filters: Mutex<Vec<(Filter, usize)>>,
+    hub: Option<Hub>,
 }
 
 fn now<'a, T: Send + 'a>(value: Result<T, Problem>) -> Answer<'a, T> {
@@ -101,6 +106,12 @@ impl Node for Remembers {
         now(Ok(Connections::default()))
     }
 
+    fn trace(&self, filter: Filter, per_second: u32) -> Result<Listener, Problem> {
+        let hub = self.hub.as_ref().ok_or_else(super::routes::no_kernel)?;
+        let listener = hub.listen(filter, per_second);
+        listener.map_err(|refused| Problem::new(429, "too-many-listeners", refused.to_string()))
+    }
+
     fn upgrade(&self, _binary: Option<PathBuf>) -> Answer<'_, u32> {
         now(Ok(8))
     }
@@ -134,9 +145,13 @@ fn unix(path: &Path) -> AdminSpec {
 }
 
 fn site() -> Site {
+    site_of(Remembers::default())
+}
+
+fn site_of(node: Remembers) -> Site {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("admin.sock");
-    let node = Arc::new(Remembers::default());
+    let node = Arc::new(node);
     let listeners = Listeners::bind(&unix(&socket), Path::new("/"), Place::Free).unwrap();
     Site {
         server: Server::start_for(Arc::clone(&node) as _, listeners).unwrap(),

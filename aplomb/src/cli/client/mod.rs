@@ -18,6 +18,9 @@ use crate::api::model::Problem;
 /// The longest answer that is read: a status of 10,000 backends is about 5 MiB.
 const MAX_ANSWER: usize = 64 << 20;
 
+/// The longest line of an answer that goes on.
+const LONGEST_LINE: usize = 1 << 20;
+
 /// How long an answer may take. An upgrade waits for the successor to serve, which is the longest.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -110,12 +113,57 @@ impl Client {
         })
     }
 
+    /// The lines of an answer that goes on, as they come, until `each` says that it is enough or the answer ends.
+    pub(crate) async fn lines(
+        &self,
+        path: &str,
+        each: &mut (dyn FnMut(&[u8]) -> bool + Send),
+    ) -> Outcome {
+        let sent = self.send(Method::GET, path, Bytes::new());
+        let response = tokio::time::timeout(PATIENCE, sent)
+            .await
+            .map_err(|_| self.unreachable("it does not answer"))??;
+        let (parts, mut body) = response.into_parts();
+        if !parts.status.is_success() {
+            let body = self.collect(body).await?;
+            return Err(refusal(parts.status, &body));
+        }
+        let mut line: Vec<u8> = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame =
+                frame.map_err(|e| self.unreachable(&format!("its answer broke off: {e}")))?;
+            for piece in frame
+                .data_ref()
+                .iter()
+                .flat_map(|data| data.split_inclusive(|b| *b == b'\n'))
+            {
+                if line.len() + piece.len() > LONGEST_LINE {
+                    return Err(Failure::Refused("the daemon's answer has no end".into()));
+                }
+                line.extend_from_slice(piece);
+                if piece.ends_with(b"\n") {
+                    if !each(&line) {
+                        return Ok(());
+                    }
+                    line.clear();
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn exchange(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
     ) -> Outcome<(StatusCode, Bytes)> {
+        let response = self.send(method, path, body).await?;
+        let status = response.status();
+        Ok((status, self.collect(response.into_body()).await?))
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> Outcome<Response<Incoming>> {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -126,16 +174,17 @@ impl Client {
         let request = request
             .body(Full::new(body))
             .map_err(|error| Failure::refused("cannot ask this", error))?;
-        let response: Response<Incoming> =
-            transport::send(&self.address, self.tls.as_ref(), request)
-                .await
-                .map_err(|error| self.unreachable(&error))?;
-        let (parts, body) = response.into_parts();
+        transport::send(&self.address, self.tls.as_ref(), request)
+            .await
+            .map_err(|error| self.unreachable(&error))
+    }
+
+    async fn collect(&self, body: Incoming) -> Outcome<Bytes> {
         let body = Limited::new(body, MAX_ANSWER)
             .collect()
             .await
             .map_err(|error| self.unreachable(&format!("its answer broke off: {error}")))?;
-        Ok((parts.status, body.to_bytes()))
+        Ok(body.to_bytes())
     }
 
     fn unreachable(&self, why: &str) -> Failure {

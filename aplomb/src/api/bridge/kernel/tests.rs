@@ -1,6 +1,8 @@
 //! A plane with two services, shown.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use l4::trace::{Listener, Refused};
+
 use super::*;
 use crate::api::model::{BackendStatus, PoolStatus, ServiceStatus};
 
@@ -64,6 +66,10 @@ impl Kernel for Fake {
 
     fn services(&self) -> Vec<theirs::ServiceStatus> {
         vec![vip("a"), vip("b")]
+    }
+
+    fn trace(&self, _filter: Filter, _per_second: u32) -> Result<Listener, Refused> {
+        Err(Refused::TooMany)
     }
 
     fn connections(&self, limit: usize) -> Vec<theirs::Connection> {

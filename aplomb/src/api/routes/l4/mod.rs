@@ -1,13 +1,18 @@
 //! The kernel data plane, looked at.
 
+mod stream;
+
 use axum::{
     Json,
+    body::Body,
     extract::{Query, State, rejection::QueryRejection},
+    http::header,
+    response::IntoResponse,
 };
 use l4::filter::Filter;
 
 use super::{
-    super::model::{Connections, L4Status, Problem},
+    super::model::{Connections, Decision, L4Status, Problem},
     Api,
 };
 
@@ -66,4 +71,48 @@ pub(in super::super) async fn connections(
         }
     }
     Ok(Json(api.node.connections(filter, limit).await?))
+}
+
+/// How many decisions a second are shown if nothing is said.
+const RATE: u32 = 100;
+
+/// Decisions of the kernel program as they are made, a line of JSON each; empty lines show that all is well
+///
+/// They are sampled while somebody listens: the busier the services, the fewer. A listener ends by closing its
+/// connection, and is ended after ten minutes.
+#[utoipa::path(get, path = "/v1/l4/trace", tag = "look", operation_id = "l4_trace",
+    params(
+        ("rate" = Option<u32>, Query, description = "The most lines a second, 100 without it, at most 10000"),
+        ("service" = Option<String>, Query, description = "Only of this service: decisions of others are not even sampled"),
+        ("backend" = Option<String>, Query, description = "Only to this backend: IP, NETWORK/LENGTH or IP:PORT"),
+        ("client" = Option<String>, Query, description = "Only of this client: the same"),
+        ("target" = Option<String>, Query, description = "Only of those that turned there: the same"),
+        ("address" = Option<String>, Query, description = "Only those of which one end is this: the same"),
+        ("port" = Option<u16>, Query, description = "Only those whose client or target has this port"),
+        ("protocol" = Option<String>, Query, description = "Only tcp, udp or sctp"),
+        ("verdict" = Option<String>, Query, description = "Only new, established, reply, drop or pass"),
+        ("reason" = Option<String>, Query, description = "Only those dropped or passed for this reason"),
+    ),
+    responses((status = 200, description = "Done", body = Decision, content_type = "application/x-ndjson"), (status = 400, description = "The request makes no sense", body = Problem), (status = 404, description = "There is no kernel data plane", body = Problem), (status = 429, description = "Too many listen already", body = Problem)))]
+pub(in super::super) async fn trace(
+    State(api): State<Api>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+) -> Result<impl IntoResponse, Problem> {
+    let Query(pairs) = query.map_err(|e| Problem::bad_request(e.to_string()))?;
+    let mut rate = RATE;
+    let mut filter = Filter::default();
+    for (key, value) in &pairs {
+        if key == "rate" {
+            let number = value.parse();
+            rate =
+                number.map_err(|_| Problem::bad_request(format!("rate {value:?} is no number")))?;
+        } else {
+            filter.set(key, value).map_err(Problem::bad_request)?;
+        }
+    }
+    let lines = stream::Lines::of(api.node.trace(filter, rate)?);
+    Ok((
+        [(header::CONTENT_TYPE, "application/x-ndjson")],
+        Body::new(lines),
+    ))
 }
