@@ -39,6 +39,10 @@ struct Script {
     l4_sum: u32,
     /// Bits of what it is: 1 IPv6, 2 the destination varies, 4 TCP.
     kind: u32,
+    /// The first flow's number.
+    first: u32,
+    /// Zero.
+    zero: u32,
 }
 
 /// Eight bytes each: all headers of any kind fit in.
@@ -87,8 +91,8 @@ fn written(ctx: &XdpContext) -> Option<()> {
     if grown != 0 && unsafe { bpf_xdp_adjust_head(ctx.ctx, grown as i32) } != 0 {
         return None;
     }
-    let flow = script.cursor;
-    let next = flow + script.step;
+    let flow = script.first + script.cursor;
+    let next = script.cursor + script.step;
     script.cursor = if next >= script.flows {
         next - script.flows
     } else {

@@ -17,4 +17,4 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
-static LICENSE: [u8; 18] = *b"Dual MIT/GPL\0\0\0\0\0\0";
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

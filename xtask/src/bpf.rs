@@ -37,7 +37,7 @@ const OBJCOPY: &str = "llvm-objcopy-22";
 pub(crate) fn run(options: &Options) -> Result {
     let root = crate::root();
     let committed = root.join("xdp/aplomb-xdp.bpf.o");
-    let built = build(&root)?;
+    let built = build("aplomb-xdp")?;
     let bytes = fs::read(&built).map_err(|error| format!("{}: {error}", built.display()))?;
     if !options.check {
         fs::write(&committed, &bytes)
@@ -57,8 +57,9 @@ pub(crate) fn run(options: &Options) -> Result {
     Ok(())
 }
 
-/// Compiles and strips. Where the result is.
-fn build(root: &Path) -> Result<PathBuf> {
+/// Compiles and strips one of the crate's programs. Where the result is.
+pub(crate) fn build(name: &str) -> Result<PathBuf> {
+    let root = &crate::root();
     let target = root.join("target/bpf");
     let home = env::var_os("CARGO_HOME").map_or_else(
         || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo"),
@@ -76,7 +77,8 @@ fn build(root: &Path) -> Result<PathBuf> {
     cargo
         .current_dir(root)
         .args(["build", "--quiet", "--locked", "--release", "--package=xdp"])
-        .args(["--bin=aplomb-xdp", "--features=kernel", "-Zbuild-std=core"])
+        .args(["--features=kernel", "-Zbuild-std=core"])
+        .arg(format!("--bin={name}"))
         .arg(format!("--target={TARGET}"))
         .env("RUSTC", RUSTC)
         .env("RUSTC_BOOTSTRAP", "1")
@@ -86,8 +88,8 @@ fn build(root: &Path) -> Result<PathBuf> {
         .env_remove("RUSTC_WRAPPER")
         .env_remove("RUSTUP_TOOLCHAIN");
     tool(&mut cargo)?;
-    let linked = target.join(TARGET).join("release/aplomb-xdp");
-    let stripped = target.join("aplomb-xdp.bpf.o");
+    let linked = target.join(TARGET).join("release").join(name);
+    let stripped = target.join(format!("{name}.bpf.o"));
     tool(
         Command::new(OBJCOPY)
             .args(["--strip-debug".as_ref(), linked.as_os_str()])

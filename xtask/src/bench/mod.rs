@@ -55,6 +55,9 @@ pub(crate) struct Options {
     /// The kernel data plane beside IPVS: instructions, in an emulated guest
     #[arg(long)]
     ipvs: bool,
+    /// Another build of the kernel program than the one that is shipped
+    #[arg(long)]
+    object: Option<PathBuf>,
     /// Rounds; in each, every peer is measured once, in random order
     #[arg(long, default_value_t = 7)]
     rounds: u32,

@@ -6,6 +6,7 @@
 //! Emulated (TCG), it needs no rights and no KVM; with [`Job::counted`] one nanosecond of its time is one
 //! instruction, so that counts repeat exactly on any machine.
 
+mod check;
 mod cpio;
 mod image;
 mod modules;
@@ -29,6 +30,8 @@ enum What {
     Image,
     /// Boot the guest, run a shell script in it, and exit with its code
     Run(Run),
+    /// See that the kernel program loads on the guest's kernel, and that it balances as IPVS does
+    Check(check::Options),
 }
 
 #[derive(Args)]
@@ -60,6 +63,7 @@ pub(crate) fn run(options: &Options) -> Result {
             Ok(())
         }
         What::Run(run) => run.run(),
+        What::Check(options) => check::run(options),
     }
 }
 

@@ -7,14 +7,15 @@ use super::case::Case;
 use super::net;
 use super::source::{Source, device_address, device_index, said};
 use crate::Result;
-use aya::maps::{Array, HashMap, MapData};
-use aya::programs::{Program, ProgramFd};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
+use aya::programs::{Program, ProgramFd, XdpMode};
 use aya::{Ebpf, EbpfLoader, Pod};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use xdp::abi::{
-    Addr6, Backend, Endpoint, Family, FlowState, Iface, Mac, Plain, Scheduler, Service, Settings,
-    Tick, V4, V6, backend_flags, service_flags,
+    Addr6, Backend, Counters, Endpoint, Family, FlowState, Iface, Mac, Plain, Scheduler, Service,
+    Settings, Tick, V4, V6, backend_flags, service_flags,
 };
 
 /// Something of the program's own, as the loading library wants it.
@@ -65,6 +66,45 @@ impl Balancer {
         }
     }
 
+    /// Attaches it to a device for as long as it is there.
+    pub(super) fn attach(&mut self, device: &str) -> Result {
+        match self.object.program_mut(&self.name) {
+            Some(Program::Xdp(program)) => program
+                .attach(device, XdpMode::Driver)
+                .map(drop)
+                .map_err(|e| said(device, &e)),
+            _ => Err("the balancer is gone".into()),
+        }
+    }
+
+    /// What the kernel says a map takes, bytes.
+    pub(super) fn memory(&self, map: &str) -> Result<u64> {
+        let Some(Map::LruHashMap(data)) = self.object.map(map) else {
+            return Err(none(map));
+        };
+        let path = format!("/proc/self/fdinfo/{}", data.fd().as_fd().as_raw_fd());
+        let text = std::fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("memlock:"));
+        line.and_then(|line| line.trim().parse().ok())
+            .ok_or_else(|| format!("{path} tells no size"))
+    }
+
+    /// Connections that were given to the backends of the first service.
+    pub(super) fn connections(&self) -> Result<u64> {
+        let map = self
+            .object
+            .map("COUNTERS")
+            .ok_or_else(|| none("COUNTERS"))?;
+        let counters: PerCpuArray<&MapData, Raw<Counters>> =
+            PerCpuArray::try_from(map).map_err(|e| said("COUNTERS", &e))?;
+        let mut sum = 0;
+        for slot in 0..net::BACKENDS.len() as u32 {
+            let values = counters.get(&slot, 0).map_err(|e| said("COUNTERS", &e))?;
+            sum += values.iter().map(|Raw(of)| of.connections).sum::<u64>();
+        }
+        Ok(sum)
+    }
+
     fn settings(&mut self) -> Result {
         let mut timeouts = [Tick::in_seconds(120); FlowState::COUNT];
         timeouts[FlowState::Established as usize] = Tick::in_seconds(900);
@@ -89,8 +129,8 @@ impl Balancer {
             },
             vlan: 0,
             mtu: 1500,
-            source4: 0,
-            source6: Addr6::default(),
+            source4: V4::narrow(wide(Ipv4Addr::new(10, 1, 0, 1).into())),
+            source6: wide(Ipv6Addr::new(0xfd00, 0x101, 0, 0, 0, 0, 0, 1).into()),
         };
         self.put("IFACES", Raw(index), Raw(iface))
     }
@@ -151,11 +191,12 @@ impl Balancer {
     /// Sends what must come before the packets that are measured, and makes the source ready for those.
     pub(super) fn prepare(&self, case: &Case, index: usize, source: &mut Source) -> Result {
         source.onward(self.fd()?)?;
-        for stream in case.before(index) {
+        let backend = case.backend(net::BACKENDS.start, false);
+        for stream in case.before(index, backend) {
             source.stream(&stream)?;
             source.run(stream.flows)?;
         }
-        source.stream(&case.stream(index, case.backend(net::BACKENDS.start, false)))
+        source.stream(&case.stream(index, backend))
     }
 
     fn set<T: Plain>(&mut self, map: &str, index: u32, value: T) -> Result {

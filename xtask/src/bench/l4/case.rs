@@ -8,9 +8,14 @@ use xdp::abi::Method;
 /// TCP's flags.
 const SYN: u8 = 2;
 const ACK: u8 = 16;
+const FIN: u8 = 1;
+const PSH: u8 = 8;
 
 /// Flows of a case where every packet is of a flow of its own: more than are ever sent.
 const ENDLESS: u32 = 1 << 30;
+
+/// Flows that are begun at a time.
+const PART: u32 = 50_000;
 
 /// One kind of packets.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +100,25 @@ pub(super) const COUNTED: &[Case] = &[
     v6(case("direct-udp6-new", Method::Direct, 0)),
 ];
 
+/// What comes out of the balancer and of IPVS, beside each other.
+pub(super) const COMPARED: &[Case] = &[
+    case("direct-udp", Method::Direct, 1),
+    tcp(case("direct-tcp", Method::Direct, 1)),
+    v6(tcp(case("direct-tcp6", Method::Direct, 1))),
+    reply(case("nat-udp", Method::Nat, 1)),
+    reply(tcp(case("nat-tcp", Method::Nat, 1))),
+    reply(v6(case("nat-udp6", Method::Nat, 1))),
+    tcp(case("nat-tcp-four", Method::Nat, 1)),
+    case("tunnel-udp", Method::Tunnel, 1),
+    tcp(case("tunnel-tcp", Method::Tunnel, 1)),
+];
+
 impl Case {
+    /// A case of UDP over IPv4.
+    pub(super) fn plain(name: &'static str, method: Method, flows: u32) -> Case {
+        case(name, method, flows)
+    }
+
     /// The port of its service at the virtual address: each has one of its own, so that none meets another's flows.
     pub(super) fn port(index: usize) -> u16 {
         1000 + index as u16
@@ -108,10 +131,16 @@ impl Case {
         Case::port(index) + beside
     }
 
-    /// The last numbers of its backends' addresses. One backend answers all clients where replies are measured:
-    /// which flow went where need not be known then.
+    /// The last numbers of its backends' addresses. One backend answers all clients where replies are needed: which
+    /// flow went where need not be known then.
     pub(super) fn backends(&self) -> impl Iterator<Item = u8> + use<> {
-        net::BACKENDS.take(if self.reply { 1 } else { net::BACKENDS.len() })
+        let one = self.reply || self.shakes_hands();
+        net::BACKENDS.take(if one { 1 } else { net::BACKENDS.len() })
+    }
+
+    /// Whether a flow of it is one only after the backend's answer was seen.
+    fn shakes_hands(&self) -> bool {
+        self.method == Method::Nat && self.tcp && self.flows > 0
     }
 
     /// The virtual address.
@@ -123,23 +152,42 @@ impl Case {
         }
     }
 
-    /// What must pass before the packets that are measured: streams, and whether each flow's packet comes once.
-    pub(super) fn before(&self, index: usize) -> Vec<Stream> {
-        let client = |flags| self.client(index, flags);
-        match (self.flows, self.tcp) {
-            (0, _) => Vec::new(),
-            // The second packet of a client makes it an established flow; the third is for luck of none.
-            (_, false) => vec![client(0), client(0), client(0)],
-            (_, true) => vec![client(SYN), client(ACK), client(ACK)],
+    /// What must pass before the packets that are measured: each stream once through all its flows.
+    /// `backend` is the address of the first backend.
+    pub(super) fn before(&self, index: usize, backend: IpAddr) -> Vec<Stream> {
+        let mut streams = Vec::new();
+        // In parts that the table of handshakes has room for.
+        for first in (0..self.flows).step_by(PART as usize) {
+            let ours = |stream| Stream {
+                first,
+                flows: PART.min(self.flows - first),
+                ..stream
+            };
+            let part = |flags| ours(self.client(index, flags));
+            // TCP: the handshake's end makes it an established flow. UDP: the client's second packet does.
+            streams.push(part(SYN));
+            if self.shakes_hands() {
+                streams.push(ours(self.answer(index, backend, SYN | ACK)));
+            }
+            streams.extend([part(ACK), part(ACK)]);
+            if self.shakes_hands() {
+                streams.push(ours(self.answer(index, backend, ACK)));
+            }
         }
+        streams
     }
 
     /// The packets that are measured; `backend` is the address of the first one.
     pub(super) fn stream(&self, index: usize, backend: IpAddr) -> Stream {
-        let client = self.client(index, if self.flows == 0 { SYN } else { ACK });
-        if !self.reply {
-            return client;
+        if self.reply {
+            self.answer(index, backend, ACK)
+        } else {
+            self.client(index, if self.flows == 0 { SYN } else { ACK })
         }
+    }
+
+    /// What `backend` sends.
+    fn answer(&self, index: usize, backend: IpAddr, flags: u8) -> Stream {
         let fixed = End {
             address: backend,
             port: self.backend_port(index),
@@ -147,8 +195,28 @@ impl Case {
         Stream {
             fixed,
             reply: true,
-            ..client
+            ..self.client(index, flags)
         }
+    }
+
+    /// What clients and, where it is of replies, the backend say to each other, with a word for each.
+    pub(super) fn talk(&self, index: usize) -> Vec<(&'static str, Stream)> {
+        let client = |flags| self.client(index, flags);
+        let backend = self.backend(net::BACKENDS.start, false);
+        let server = |flags| self.answer(index, backend, flags);
+        let mut talk = vec![("first packet", client(SYN))];
+        if self.reply {
+            talk.push(("answer", server(SYN | ACK)));
+        }
+        talk.push(("second packet", client(ACK)));
+        talk.push(("third packet", client(ACK | PSH)));
+        if self.reply {
+            talk.push(("second answer", server(ACK | PSH)));
+        }
+        if self.tcp {
+            talk.push(("FIN", client(FIN | ACK)));
+        }
+        talk
     }
 
     fn client(&self, index: usize, flags: u8) -> Stream {
@@ -159,6 +227,7 @@ impl Case {
             },
             reply: false,
             tcp: self.tcp.then_some(flags),
+            first: 0,
             flows: if self.flows == 0 { ENDLESS } else { self.flows },
         }
     }

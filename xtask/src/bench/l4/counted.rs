@@ -2,7 +2,7 @@
 
 use super::super::{Options, machine};
 use super::case::COUNTED;
-use super::probe::{Side, figures};
+use super::probe::{Count, Side, figures};
 use super::report::{Report, Row, Table};
 use super::{object, wanted};
 use crate::Result;
@@ -22,7 +22,7 @@ pub(super) fn run(options: &Options) -> Result {
         ("xtask".into(), own),
         ("source.o".into(), object::source(!options.no_build)?),
     ];
-    let balancer = match object::balancer() {
+    let balancer = match object::balancer(options.object.as_ref()) {
         Ok(path) => {
             job.files.push(("balancer.o".into(), path));
             "--balancer balancer.o"
@@ -49,7 +49,7 @@ pub(super) fn run(options: &Options) -> Result {
     if ended.code != 0 {
         return Err(format!("the probe failed:\n{}", ended.output));
     }
-    let counts = figures(&ended.output);
+    let counts: Vec<Count> = figures(&ended.output);
     let of = |case: &str, side: Side| {
         let found = counts.iter().find(|c| c.case == case && c.side == side);
         found.map_or(f64::NAN, |count| count.cost)

@@ -2,20 +2,23 @@
 //!
 //! [`case`] says which packets; [`script`] and [`source`] make them, with programs of the benchmark's own that go on in
 //! the balancer as it is shipped ([`balancer`]) or in the kernel's stack ([`stack`]); [`net`] is the place: a network
-//! namespace where nanoseconds are counted ([`timed`]), a guest where instructions are ([`counted`]). In both, [`probe`]
+//! namespace where nanoseconds are counted ([`timed`]) and memory is ([`room`]), a guest where instructions are ([`counted`]). In both, [`probe`]
 //! is this same program, which writes its figures line by line for [`report`] to sum up.
 
 mod balancer;
 mod case;
+mod compare;
 mod counted;
 mod net;
-mod object;
+pub(crate) mod object;
 pub(crate) mod probe;
 mod report;
+mod room;
 mod script;
 mod source;
 mod stack;
 mod timed;
+mod wire;
 
 use super::Options;
 use crate::Result;

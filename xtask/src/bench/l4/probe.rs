@@ -4,7 +4,7 @@ use super::balancer::Balancer;
 use super::case::{COUNTED, Case, TIMED};
 use super::net::Net;
 use super::source::{End, Source};
-use super::stack;
+use super::{compare, room, stack};
 use crate::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -22,14 +22,20 @@ pub(crate) struct Probe {
     /// In live traffic, beside the kernel's own stack
     #[arg(long)]
     counted: bool,
-    /// Packets of each measurement
+    /// What comes out, beside what comes out of IPVS
     #[arg(long)]
+    compare: bool,
+    /// What a full table takes
+    #[arg(long)]
+    fill: bool,
+    /// Packets of each measurement
+    #[arg(long, default_value_t = 1)]
     packets: u32,
     /// Times that each is measured
     #[arg(long, default_value_t = 1)]
     rounds: u32,
     /// Flows that the balancer has room for
-    #[arg(long)]
+    #[arg(long, default_value_t = 10_000)]
     room: u32,
     /// Only these cases
     #[arg(long, value_delimiter = ',')]
@@ -61,8 +67,21 @@ pub(super) struct Count {
 pub(crate) fn run(probe: &Probe) -> Result {
     Net::make(probe.counted)?;
     let mut source = Source::load(&probe.source, "in")?;
-    source.attach(End::Drop, "peer")?;
+    // Where frames are looked at, they must come out of the other end.
+    source.attach(if probe.compare { End::Pass } else { End::Drop }, "peer")?;
+    if probe.compare {
+        let file = probe.balancer.as_ref().ok_or("no balancer to compare")?;
+        let differences = compare::run(file, &mut source)?;
+        return match differences.len() {
+            0 => Ok(()),
+            count => Err(format!("{count} differ\n{}", differences.join(""))),
+        };
+    }
     source.attach(End::Pass, "in")?;
+    if probe.fill {
+        let file = probe.balancer.as_ref().ok_or("no balancer to fill")?;
+        return tell(&room::measure(file, probe.room, &mut source)?);
+    }
     let cases = if probe.counted { COUNTED } else { TIMED };
     let balancer = match &probe.balancer {
         Some(file) => Some(Balancer::load(file, probe.room, cases)?),
@@ -70,7 +89,7 @@ pub(crate) fn run(probe: &Probe) -> Result {
     };
     if probe.counted {
         let cost = stack::forward(&mut source, probe.packets)?;
-        tell("forward", Side::Forward, cost)?;
+        tell(&Count::new("forward", Side::Forward, cost))?;
     }
     for (index, case) in cases.iter().enumerate() {
         if !probe.case.is_empty() && probe.case.iter().all(|name| name != case.name) {
@@ -98,15 +117,19 @@ impl Probe {
         source: &mut Source,
     ) -> Result {
         let cost = stack::ipvs(case, index, source, self.packets)?;
-        tell(case.name, Side::Ipvs, cost)?;
+        tell(&Count::new(case.name, Side::Ipvs, cost))?;
         if let Some(balancer) = balancer {
             balancer.prepare(case, index, source)?;
             source.live(self.packets / 10)?;
             let cost = source.arrives("in", self.packets)?;
-            tell(case.name, Side::Aplomb, cost)?;
+            tell(&Count::new(case.name, Side::Aplomb, cost))?;
         }
         source.end(End::Drop)?;
-        tell(case.name, Side::Source, source.live(self.packets)?)
+        tell(&Count::new(
+            case.name,
+            Side::Source,
+            source.live(self.packets)?,
+        ))
     }
 
     /// The balancer and the bare source in turn.
@@ -117,27 +140,32 @@ impl Probe {
         source.run(packets / 2)?;
         for _ in 0..self.rounds {
             source.onward(balancer.fd()?)?;
-            tell(case.name, Side::Aplomb, source.run(packets)?)?;
+            tell(&Count::new(case.name, Side::Aplomb, source.run(packets)?))?;
             source.end(End::Drop)?;
-            tell(case.name, Side::Source, source.run(packets)?)?;
+            tell(&Count::new(case.name, Side::Source, source.run(packets)?))?;
         }
         Ok(())
     }
 }
 
-fn tell(case: &str, side: Side, cost: f64) -> Result {
-    let count = Count {
-        case: case.to_owned(),
-        side,
-        cost,
-    };
-    let line = serde_json::to_string(&count).map_err(|e| e.to_string())?;
+impl Count {
+    fn new(case: &str, side: Side, cost: f64) -> Count {
+        Count {
+            case: case.to_owned(),
+            side,
+            cost,
+        }
+    }
+}
+
+fn tell(what: &impl Serialize) -> Result {
+    let line = serde_json::to_string(what).map_err(|e| e.to_string())?;
     println!("{line}");
     Ok(())
 }
 
 /// The figures in what a probe said.
-pub(super) fn figures(output: &str) -> Vec<Count> {
+pub(super) fn figures<T: for<'a> Deserialize<'a>>(output: &str) -> Vec<T> {
     output
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())

@@ -9,6 +9,7 @@ const LENGTH: usize = 96;
 const WORDS: usize = 10;
 /// Flows of one address, a power of two: see the program's `PORT_BITS`.
 const PORTS: u32 = 1 << 15;
+const FIRST_PORT: u32 = 1024;
 
 /// The first client's address. 2^32 flows lie in 131,072 addresses from here on.
 pub(super) const CLIENT4: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 0);
@@ -31,6 +32,8 @@ pub(super) struct Stream {
     pub(super) reply: bool,
     /// TCP with these flags, else UDP.
     pub(super) tcp: Option<u8>,
+    /// The first flow's number.
+    pub(super) first: u32,
     /// How many flows; they are gone through again and again.
     pub(super) flows: u32,
 }
@@ -48,9 +51,11 @@ pub(super) struct Script {
     ip_sum: u32,
     l4_sum: u32,
     kind: u32,
+    first: u32,
+    zero: u32,
 }
 
-// SAFETY: numbers, without padding: 80 and 32 bytes.
+// SAFETY: numbers, without padding: 80 and 40 bytes.
 unsafe impl Pod for Script {}
 
 impl Stream {
@@ -103,8 +108,35 @@ impl Stream {
             ip_sum: sum(&constant[14..34]),
             l4_sum,
             kind: u32::from(v6) | u32::from(self.reply) << 1 | u32::from(self.tcp.is_some()) << 2,
+            first: self.first,
+            zero: 0,
         };
         (frame, script)
+    }
+
+    /// The whole frame of one flow, as the program would write it.
+    pub(super) fn frame(&self, target: [u8; 6], flow: u32) -> Vec<u8> {
+        let (mut frame, script) = self.script(target);
+        let flow = self.first + flow;
+        let (address, port) = (script.address + flow / PORTS, FIRST_PORT + flow % PORTS);
+        let l4 = if script.kind & 1 == 0 { 34 } else { 54 };
+        let (address_at, port_at) = match script.kind & 3 {
+            0 => (26, l4),
+            1 => (34, l4),
+            2 => (30, l4 + 2),
+            _ => (50, l4 + 2),
+        };
+        frame[address_at..address_at + 4].copy_from_slice(&address.to_be_bytes());
+        frame[port_at..port_at + 2].copy_from_slice(&(port as u16).to_be_bytes());
+        let varies = (address >> 16) + (address & 0xffff);
+        let sum_at = l4 + if self.tcp.is_some() { 16 } else { 6 };
+        let l4_sum = folded(script.l4_sum + varies + port);
+        frame[sum_at..sum_at + 2].copy_from_slice(&l4_sum.to_be_bytes());
+        if script.kind & 1 == 0 {
+            let sum = folded(script.ip_sum + varies);
+            frame[24..26].copy_from_slice(&sum.to_be_bytes());
+        }
+        frame
     }
 
     fn ip(&self, to: &mut [u8], proto: u32, l4_length: u16) {
@@ -165,6 +197,12 @@ fn common(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { common(b, a % b) }
 }
 
+/// The checksum of these words' sum.
+fn folded(sum: u32) -> u16 {
+    let sum = (sum & 0xffff) + (sum >> 16);
+    !((sum & 0xffff) + (sum >> 16)) as u16
+}
+
 /// The sum of 16-bit words.
 fn sum(bytes: &[u8]) -> u32 {
     bytes
@@ -202,12 +240,18 @@ mod tests {
             },
             reply: false,
             tcp: None,
+            first: 0,
             flows: 1,
         };
         let (frame, script) = stream.script([0; 6]);
         assert_eq!(frame.len(), LENGTH);
         // 4500 + total length 82 + 4000 + 4011 + 0a00 + 0001
         assert_eq!(script.ip_sum, 0x4500 + 82 + 0x4000 + 0x4011 + 0x0a00 + 1);
+        // Over a whole packet, checksum included, the sum is all ones.
+        let whole = stream.frame([0; 6], 7);
+        let ip = folded(sum(&whole[14..34]));
+        let udp = folded(sum(&whole[26..34]) + 17 + 62 + sum(&whole[34..]));
+        assert_eq!((ip, udp), (0, 0));
         // addresses + ports + length twice + protocol
         assert_eq!(script.l4_sum, 0x0a00 + 1 + 53 + 62 + 62 + 17);
     }

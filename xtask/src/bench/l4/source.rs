@@ -75,6 +75,11 @@ impl Source {
         map.set(0, script, 0).map_err(|e| said("SCRIPT", &e))
     }
 
+    /// One packet of a stream, to be sent some other way.
+    pub(super) fn frame(&self, stream: &Stream, flow: u32) -> Vec<u8> {
+        stream.frame(self.address, flow)
+    }
+
     /// Lets packets go to one of the ends.
     pub(super) fn end(&mut self, end: End) -> Result {
         let program = program(&mut self.object, end.name())?;

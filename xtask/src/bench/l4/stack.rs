@@ -8,6 +8,7 @@ use super::net::{self, Net, called};
 use super::script::{End as Address, Stream};
 use super::source::{End, Source};
 use crate::Result;
+use std::net::SocketAddr;
 use xdp::abi::Method;
 
 /// Plain forwarding by route, for comparison.
@@ -17,6 +18,7 @@ pub(super) fn forward(source: &mut Source, packets: u32) -> Result<f64> {
         fixed: Address { address, port: 9 },
         reply: false,
         tcp: None,
+        first: 0,
         flows: 10_000,
     })?;
     source.end(End::Pass)?;
@@ -24,15 +26,33 @@ pub(super) fn forward(source: &mut Source, packets: u32) -> Result<f64> {
     source.arrives("sink", packets)
 }
 
-/// Sets up IPVS for `case`, makes its flows, sends, and counts.
+/// Sets up IPVS for `case` alone, makes its flows, sends, and counts.
 pub(super) fn ipvs(case: &Case, index: usize, source: &mut Source, packets: u32) -> Result<f64> {
-    // A table that remembers nothing of the case before.
+    clear()?;
+    service(case, index, true)?;
+    source.end(End::Pass)?;
+    let backend = case.backend(net::BACKENDS.start, true);
+    for stream in case.before(index, backend) {
+        source.stream(&stream)?;
+        source.live(stream.flows)?;
+    }
+    source.stream(&case.stream(index, backend))?;
+    source.live(packets / 10)?;
+    source.arrives(if case.reply { "in" } else { "sink" }, packets)
+}
+
+/// Forgets all services and connections.
+pub(super) fn clear() -> Result {
     called(&["ipvsadm", "-C"])?;
     called(&["modprobe", "-r", "ip_vs_rr"])?;
     called(&["modprobe", "-r", "ip_vs"])?;
-    called(&["modprobe", "ip_vs"])?;
+    called(&["modprobe", "ip_vs"])
+}
+
+/// Adds the service of `case`, with backends behind `sink` or behind `in`.
+pub(super) fn service(case: &Case, index: usize, sink: bool) -> Result {
     let protocol = if case.tcp { "-t" } else { "-u" };
-    let service = std::net::SocketAddr::new(case.vip(), Case::port(index)).to_string();
+    let service = SocketAddr::new(case.vip(), Case::port(index)).to_string();
     called(&["ipvsadm", "-A", protocol, &service, "-s", "rr"])?;
     let method = match case.method {
         Method::Nat => "-m",
@@ -40,16 +60,9 @@ pub(super) fn ipvs(case: &Case, index: usize, source: &mut Source, packets: u32)
         Method::Direct | Method::Local => "-g",
     };
     for last in case.backends() {
-        let backend = std::net::SocketAddr::new(case.backend(last, true), case.backend_port(index));
+        let backend = SocketAddr::new(case.backend(last, sink), case.backend_port(index));
         let backend = backend.to_string();
         called(&["ipvsadm", "-a", protocol, &service, "-r", &backend, method])?;
     }
-    source.end(End::Pass)?;
-    for stream in case.before(index) {
-        source.stream(&stream)?;
-        source.live(stream.flows)?;
-    }
-    source.stream(&case.stream(index, case.backend(net::BACKENDS.start, true)))?;
-    source.live(packets / 10)?;
-    source.arrives(if case.reply { "in" } else { "sink" }, packets)
+    Ok(())
 }
