@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod handoff;
+pub mod ipvsadm;
 mod lab;
 mod metrics;
 pub mod probe;

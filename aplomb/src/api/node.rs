@@ -2,7 +2,13 @@
 
 use std::{future::Future, path::PathBuf, pin::Pin};
 
-use control::engine::Operation;
+use control::{
+    engine::Operation,
+    ipvs::{
+        Edit, Error,
+        listing::{Connection, Listing},
+    },
+};
 use l4::{filter::Filter, trace::Listener};
 
 use super::model::{Applied, Connections, Explanation, Problem, Question, Stats, Status};
@@ -48,6 +54,12 @@ pub(crate) trait Node: Send + Sync + 'static {
     fn connections(&self, filter: Filter, limit: usize) -> Answer<'_, Connections>;
     /// The kernel's decisions that pass a filter, at most so many a second, as they are made.
     fn trace(&self, filter: Filter, per_second: u32) -> Result<Listener, Problem>;
+    /// The kernel's services as IPVS would show them.
+    fn ipvs(&self) -> Answer<'_, Listing>;
+    /// Connections of the kernel's services, at most `limit` of them.
+    fn ipvs_connections(&self, limit: usize) -> Answer<'_, Vec<Connection>>;
+    /// Edits the table of the kernel's services; for each edit, why it was not done.
+    fn ipvs_edit(&self, edits: Vec<Edit>) -> Answer<'_, Vec<Option<Error>>>;
     /// Hands over to another binary; answers with the process that serves then.
     fn upgrade(&self, binary: Option<PathBuf>) -> Answer<'_, u32>;
     /// Ends it, at once or when its work is done.

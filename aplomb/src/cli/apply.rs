@@ -49,6 +49,7 @@ pub(super) fn reload(admin: &AdminArgs) -> Outcome {
 
 fn show(applied: &Applied, dry_run: bool) -> Outcome {
     let mut text = applied.rendered.clone();
+    text.extend(applied.notes.iter().map(|note| format!("! {note}\n")));
     text.extend(applied.changes.iter().map(line));
     text.push_str(&match (applied.changes.len(), dry_run) {
         (0, _) => "Nothing differs from what runs.\n".to_owned(),

@@ -22,6 +22,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::ipvsadm;
+
 use self::{
     client::AdminArgs,
     exit::{Failure, Outcome},
@@ -59,6 +61,17 @@ enum Command {
     Explain(explain::Args),
     /// Show decisions of the kernel data plane as they are made
     Trace(trace::Args),
+    /// Speak ipvsadm's language: its options, its output, its exit codes
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Ipvsadm {
+        /// As of ipvsadm; see its manual page
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "ARGUMENTS"
+        )]
+        arguments: Vec<String>,
+    },
     /// Have the daemon read its configuration file again
     Reload,
     /// Hand over to another binary without losing a connection
@@ -81,7 +94,23 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    exit::report(run(Cli::parse()))
+    let arguments: Vec<String> = std::env::args_os()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    // Ahead of our own command line, whose options ipvsadm's would be taken for.
+    if let Some(arguments) = ipvsadm::called_as(&arguments) {
+        return ipvsadm::main(&arguments, None);
+    }
+    match Cli::parse() {
+        Cli {
+            admin,
+            command: Command::Ipvsadm { mut arguments },
+        } => {
+            arguments.insert(0, "ipvsadm".into());
+            ipvsadm::main(&arguments, Some(&admin))
+        }
+        cli => exit::report(run(cli)),
+    }
 }
 
 fn run(cli: Cli) -> Outcome {
@@ -98,6 +127,8 @@ fn run(cli: Cli) -> Outcome {
         Command::BackendSetup(args) => backend_setup::run(&args),
         Command::Explain(args) => explain::run(admin, &args),
         Command::Trace(args) => trace::run(admin, &args),
+        // The caller has dealt with it.
+        Command::Ipvsadm { .. } => Ok(()),
         Command::Reload => apply::reload(admin),
         Command::Upgrade(args) => node::upgrade(admin, &args),
         Command::Stop(args) => node::stop(admin, &args),

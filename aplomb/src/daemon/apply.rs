@@ -45,11 +45,12 @@ pub(super) fn admit(config: &ConfigText) -> Result<Admitted, Rejected> {
 }
 
 /// What a configuration would change.
-pub(super) fn compare(now: &Spec, admitted: &Admitted, generation: u64) -> Applied {
+pub(super) fn compare(now: &Spec, next: &Spec, warnings: &Diagnostics, generation: u64) -> Applied {
     Applied {
         generation,
-        changes: diff(now, &admitted.spec),
-        warnings: admitted.warnings.clone(),
+        changes: diff(now, next),
+        notes: Vec::new(),
+        warnings: warnings.clone(),
     }
 }
 

@@ -5,7 +5,10 @@
 
 use std::{path::PathBuf, process, sync::Arc, time::Duration};
 
-use control::spec::Spec;
+use control::{
+    ipvs::{Edit, Error},
+    spec::Spec,
+};
 use proxy::plane::Plane;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -14,9 +17,10 @@ use tokio::{
 
 use super::{
     about::About,
-    apply,
+    apply::{self, Ready},
     engine::Ask,
     handle::{Applied, ConfigText, Phase, Rejected, Request, Shutdown, ask},
+    ipvs::Ipvs,
     signals::{Signals, Wish},
     succession::{News, Origin, Succession},
 };
@@ -32,7 +36,9 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 /// The parts of a daemon that serves.
 pub(super) struct Conductor {
     pub(super) about: Arc<About>,
+    /// The configuration in force: the file's, with what `ipvsadm` changed.
     pub(super) spec: Arc<Spec>,
+    pub(super) ipvs: Ipvs,
     /// Where relative paths in it begin.
     pub(super) directory: PathBuf,
     pub(super) engine: mpsc::Sender<Ask>,
@@ -91,6 +97,12 @@ impl Conductor {
                 reply,
             } => {
                 let _ = reply.send(self.apply(&config, dry_run).await);
+            }
+            Request::IpvsEdit { edits, reply } => {
+                let _ = reply.send(self.edit_ipvs(&edits).await);
+            }
+            Request::IpvsTable(reply) => {
+                let _ = reply.send((self.ipvs.table(), self.spec.l4.max_flows));
             }
             Request::Reload(reply) => {
                 let _ = reply.send(self.reload().await);
@@ -166,24 +178,54 @@ impl Conductor {
             return Err(Rejected::Plane("a successor is being started".into()));
         }
         let admitted = apply::admit(config)?;
-        let mut applied = apply::compare(&self.spec, &admitted, self.generation().await?);
+        let (ipvs, notes) = self.ipvs.rebase(admitted.spec);
+        let next = ipvs.effective();
+        let generation = self.generation().await?;
+        let mut applied = apply::compare(&self.spec, &next, &admitted.warnings, generation);
+        applied.notes = notes;
         let place = Place::Own(self.server.spec());
-        let ready = apply::prepare(&self.plane, admitted.spec, &config.directory, place)?;
+        let ready = apply::prepare(&self.plane, next, &config.directory, place)?;
         if dry_run {
             return Ok(applied);
         }
+        applied.generation = self.put_in_force(ready).await?;
+        self.directory.clone_from(&config.directory);
+        self.ipvs = ipvs;
+        self.ipvs.keep(&self.spec.admin);
+        Ok(applied)
+    }
+
+    /// Brings a configuration into force whose sockets are bound. Gives the plan's generation.
+    async fn put_in_force(&mut self, ready: Ready) -> Result<u64, Rejected> {
         let spec = Arc::clone(&ready.spec);
-        applied.generation = apply::put_in_force(&self.engine, ready.spec, ready.prepared).await?;
+        let generation = apply::put_in_force(&self.engine, ready.spec, ready.prepared).await?;
         self.server.swap(ready.listeners);
         self.log.change(&spec.log);
         if spec.proxy.workers != self.spec.proxy.workers {
             tracing::warn!("another number of workers takes effect with `aplomb upgrade`");
         }
         self.spec = spec;
-        self.directory.clone_from(&config.directory);
         self.keep_sockets();
         self.open_door();
-        Ok(applied)
+        Ok(generation)
+    }
+
+    /// Edits the table of kernel services: what it comes to takes the road of every configuration.
+    async fn edit_ipvs(&mut self, edits: &[Edit]) -> Result<Vec<Option<Error>>, Rejected> {
+        if self.about.phase() == Phase::HandingOver {
+            return Err(Rejected::Plane("a successor is being started".into()));
+        }
+        let (ipvs, outcomes) = self.ipvs.edited(edits);
+        if ipvs != self.ipvs {
+            let place = Place::Own(self.server.spec());
+            let ready = apply::prepare(&self.plane, ipvs.effective(), &self.directory, place)?;
+            let _ = self.put_in_force(ready).await?;
+            self.ipvs = ipvs;
+            self.ipvs.keep(&self.spec.admin);
+        }
+        let done = outcomes.iter().filter(|outcome| outcome.is_none()).count();
+        tracing::info!(done, of = outcomes.len(), "edits of ipvsadm");
+        Ok(outcomes)
     }
 
     async fn generation(&self) -> Result<u64, Rejected> {

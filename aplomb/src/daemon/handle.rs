@@ -15,6 +15,7 @@ use std::{
 use control::{
     config::{Change, Diagnostics},
     engine::{Answer, Operation},
+    ipvs::{Edit, Error, Table},
     plan::Plan,
     spec::Spec,
     status::BackendStatus,
@@ -48,6 +49,15 @@ pub(super) enum Request {
         /// The answer.
         reply: oneshot::Sender<Result<Applied, Rejected>>,
     },
+    /// Edits to the table of kernel services, as `ipvsadm` makes them.
+    IpvsEdit {
+        /// What is to be done, in order.
+        edits: Vec<Edit>,
+        /// For each, why it was not done.
+        reply: oneshot::Sender<Result<Vec<Option<Error>>, Rejected>>,
+    },
+    /// That table as it is, and how many connections it holds.
+    IpvsTable(oneshot::Sender<(Table, u32)>),
     /// The file that the daemon was started with, read again.
     Reload(oneshot::Sender<Result<Applied, Rejected>>),
     /// Log files are opened again, after rotation.
@@ -81,6 +91,8 @@ pub struct Applied {
     pub generation: u64,
     /// What is different; empty: nothing.
     pub changes: Vec<Change>,
+    /// What becomes of changes that `ipvsadm` made, for people.
+    pub notes: Vec<String>,
     /// What is likely not meant as it is written.
     pub warnings: Diagnostics,
 }
@@ -229,6 +241,24 @@ impl Handle {
         ask(&self.conductor, Request::Reload)
             .await
             .unwrap_or(Err(Rejected::Stopping))
+    }
+
+    /// Edits the table of kernel services; gives for each edit why it was not done.
+    ///
+    /// # Errors
+    /// What they come to cannot be carried out; nothing has changed.
+    pub async fn ipvs_edit(&self, edits: Vec<Edit>) -> Result<Vec<Option<Error>>, Rejected> {
+        ask(&self.conductor, |reply| Request::IpvsEdit { edits, reply })
+            .await
+            .unwrap_or(Err(Rejected::Stopping))
+    }
+
+    /// The table of kernel services, and how many connections it holds.
+    ///
+    /// # Errors
+    /// The daemon has ended.
+    pub async fn ipvs_table(&self) -> Result<(Table, u32), Gone> {
+        ask(&self.conductor, Request::IpvsTable).await
     }
 
     /// Asks something about one backend. While a successor is being started this waits: said to this process then,

@@ -90,6 +90,10 @@ fn turn_away(request: Request) {
         Request::Upgrade { reply, .. } => {
             let _ = reply.send(Err(Rejected::Stopping.to_string()));
         }
-        Request::ReopenLogs | Request::Shutdown(_) => {}
+        Request::IpvsEdit { reply, .. } => {
+            let _ = reply.send(Err(Rejected::Stopping));
+        }
+        // Its reply goes with it, which says that the daemon has ended.
+        Request::IpvsTable(_) | Request::ReopenLogs | Request::Shutdown(_) => {}
     }
 }

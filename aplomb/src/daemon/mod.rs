@@ -10,6 +10,7 @@ mod clock;
 mod conductor;
 mod engine;
 pub mod handle;
+mod ipvs;
 mod leave;
 mod reports;
 mod signals;

@@ -15,6 +15,7 @@ use super::{
     conductor::{Conductor, status_line},
     engine::{self, EVENTS, Inputs},
     handle::{Handle, Phase, Rejected},
+    ipvs::Ipvs,
     reports::Reports,
     signals::Signals,
     succession::{self, Succession},
@@ -176,6 +177,9 @@ async fn serve(
     let plane = Arc::new(plane.map_err(Error::new("no workers"))?);
     warn_of_descriptors(descriptors, &spec, &plane);
 
+    // What `ipvsadm` changed is in force again, over the file as it is now.
+    let ipvs = Ipvs::restore(spec);
+    let spec = ipvs.effective();
     let place = if before.predecessor.is_some() {
         Place::Predecessor
     } else {
@@ -203,6 +207,7 @@ async fn serve(
     let mut conductor = Conductor {
         about,
         spec,
+        ipvs,
         directory,
         engine,
         plane,

@@ -13,6 +13,10 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 use control::{
     config::{Diagnostics, Style},
     engine::{Operation, Refusal},
+    ipvs::{
+        Edit, Error,
+        listing::{Connection, Listing},
+    },
 };
 use l4::{
     filter::Filter,
@@ -145,6 +149,22 @@ impl Node for Daemon {
         })
     }
 
+    fn ipvs(&self) -> Answer<'_, Listing> {
+        Box::pin(async {
+            let (table, size) = self.handle.ipvs_table().await.map_err(ending)?;
+            Ok(Listing::of(&table, size))
+        })
+    }
+
+    fn ipvs_connections(&self, _limit: usize) -> Answer<'_, Vec<Connection>> {
+        // The kernel's plane is not driven by this process yet: it knows of no connection.
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn ipvs_edit(&self, edits: Vec<Edit>) -> Answer<'_, Vec<Option<Error>>> {
+        Box::pin(async { self.handle.ipvs_edit(edits).await.map_err(rejected) })
+    }
+
     fn upgrade(&self, binary: Option<PathBuf>) -> Answer<'_, u32> {
         Box::pin(async {
             let successor = self.handle.upgrade(binary).await;
@@ -187,6 +207,7 @@ fn done(applied: &handle::Applied, really: bool) -> Applied {
                 after: change.after.clone(),
             })
             .collect(),
+        notes: applied.notes.clone(),
         diagnostics: diagnostics(&applied.warnings),
         rendered: rendered(&applied.warnings),
     }

@@ -4,6 +4,7 @@
 //! `proxy`, but change only on purpose: fields are added, never renamed. Durations are seconds, sizes bytes.
 
 mod explain;
+mod ipvs;
 mod l4;
 mod problem;
 mod stats;
@@ -11,6 +12,7 @@ mod status;
 
 pub(crate) use self::{
     explain::{Candidate, Explanation, Question, RouteTried},
+    ipvs::{IpvsConnections, IpvsEdits, IpvsOutcomes, IpvsTable},
     l4::{
         Attachment, Connection, Connections, Decision, Draining, KernelBackend, KernelLoad,
         KernelService, L4Status, ReasonCount, StateTimeout, Sweep, TableFill, Traffic,

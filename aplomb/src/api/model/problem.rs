@@ -41,6 +41,9 @@ pub(crate) struct Applied {
     pub generation: u64,
     /// What differs from the configuration that was in force; empty: nothing.
     pub changes: Vec<Change>,
+    /// What becomes of changes that `ipvsadm` made, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Warnings; the configuration is good all the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diagnostics: Vec<Diagnostic>,

@@ -1,5 +1,6 @@
 //! What can be asked of the admin API: one table of routes, handlers by what they do.
 
+mod ipvs;
 mod l4;
 mod read;
 mod write;
@@ -70,6 +71,9 @@ pub(super) fn table() -> Vec<(&'static str, &'static str, MethodRouter<Api>)> {
         ("get", "/v1/l4", get(l4::status)),
         ("get", "/v1/l4/connections", get(l4::connections)),
         ("get", "/v1/l4/trace", get(l4::trace)),
+        ("get", "/v1/ipvs", get(ipvs::table)),
+        ("get", "/v1/ipvs/connections", get(ipvs::connections)),
+        ("post", "/v1/ipvs/edits", post(ipvs::edit)),
         ("post", "/v1/apply", post(write::apply)),
         ("post", "/v1/reload", post(write::reload)),
         (
@@ -141,5 +145,9 @@ pub(super) mod doc {
     pub(in super::super) use super::{read::*, write::*};
     pub(in super::super) mod l4 {
         pub(in super::super::super) use super::super::l4::*;
+    }
+
+    pub(in super::super) mod ipvs {
+        pub(in super::super::super) use super::super::ipvs::*;
     }
 }

@@ -177,7 +177,9 @@ async fn operate(
         .ok_or_else(|| Problem::not_found("no-such-backend", format!("{key} has just gone")))
 }
 
-fn bytes(body: Result<Bytes, axum::extract::rejection::BytesRejection>) -> Result<Bytes, Problem> {
+pub(super) fn bytes(
+    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+) -> Result<Bytes, Problem> {
     body.map_err(|rejection| {
         let status = rejection.status().as_u16();
         let reason = if status == 413 {
@@ -200,6 +202,6 @@ fn json<T: DeserializeOwned + Default>(
     parse(&body)
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|e| Problem::bad_request(format!("the body: {e}")))
 }

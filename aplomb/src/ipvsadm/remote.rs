@@ -1,0 +1,51 @@
+//! The daemon as keeper of the table, over the admin API.
+
+use control::ipvs::{
+    Edit, Error,
+    listing::{Connection, Listing},
+};
+
+use super::Keeper;
+use crate::{
+    api::model::{IpvsConnections, IpvsEdits, IpvsOutcomes, IpvsTable},
+    cli::{
+        client::{AdminArgs, Client, block_on},
+        exit::Failure,
+    },
+};
+
+/// The daemon.
+pub(super) struct Remote {
+    client: Client,
+}
+
+impl Remote {
+    /// The daemon that is where these say; nothing is connected yet.
+    pub(super) fn new(admin: &AdminArgs) -> Result<Self, Failure> {
+        Client::new(admin).map(|client| Self { client })
+    }
+}
+
+impl Keeper for Remote {
+    fn edit(&mut self, edits: &[Edit]) -> Result<Vec<Result<(), Error>>, String> {
+        let body = IpvsEdits {
+            edits: edits.to_vec(),
+        };
+        let body = serde_json::to_vec(&body).map_err(|e| e.to_string())?;
+        let answer: IpvsOutcomes =
+            block_on(self.client.post("/v1/ipvs/edits", body)).map_err(|e| e.to_string())?;
+        let outcomes = answer.outcomes.into_iter();
+        Ok(outcomes.map(|error| error.map_or(Ok(()), Err)).collect())
+    }
+
+    fn listing(&mut self) -> Result<Listing, String> {
+        let answer: IpvsTable = block_on(self.client.get("/v1/ipvs")).map_err(|e| e.to_string())?;
+        Ok(answer.listing)
+    }
+
+    fn connections(&mut self) -> Result<Vec<Connection>, String> {
+        let answer: IpvsConnections =
+            block_on(self.client.get("/v1/ipvs/connections")).map_err(|e| e.to_string())?;
+        Ok(answer.connections)
+    }
+}
