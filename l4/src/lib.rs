@@ -1,10 +1,28 @@
 //! The kernel data plane's driver: loads the XDP program, keeps its tables what the plan says, reads what it counted.
 //!
-//! [`mod@status`] is what it tells, [`mod@filter`] which part of it somebody wants, [`mod@trace`] shows decisions live.
+//! [`L4`] is the way in. A plan's way: [`handle`] queues it → [`worker`] → [`mod@tables`] makes of it what the program's
+//! tables shall hold → [`maps`] writes that. [`load`] brings the program into the kernel and onto interfaces;
+//! [`mod@net`] follows the machine's network for the program's sake; [`report`] tells how it is, in the types of
+//! [`mod@status`], of which [`mod@filter`] chooses; [`mod@trace`] lets decisions be watched; [`sys`] is the system call
+//! behind all of it. [`mod@harness`] is the program for tests.
 
 pub mod filter;
-pub mod status;
-pub mod trace;
-
+mod handle;
+pub mod harness;
+mod load;
+mod maps;
 pub mod net;
 pub mod pass;
+mod plane;
+mod report;
+pub mod status;
+mod sys;
+pub mod tables;
+pub mod trace;
+mod worker;
+
+pub use self::{
+    handle::{ApplyError, L4, Options, is_needed},
+    load::StartError,
+    worker::Reports,
+};

@@ -1,0 +1,156 @@
+//! The program with tables of its own, pinned nowhere and attached nowhere: for tests and benchmarks.
+//!
+//! Packets go through the program as it is loaded into the kernel (`BPF_PROG_TEST_RUN`), by tables that are filled the
+//! way the daemon fills them. Needs the same rights.
+
+use std::{collections::HashSet, io, net::IpAddr, os::fd::AsFd};
+
+use control::{plan::Plan, spec::L4Spec};
+use xdp::abi::{Iface, Load, Tick};
+
+pub use crate::sys::test_run::Outcome;
+use crate::{
+    load::{StartError, object},
+    maps::Maps,
+    plane::{instant, now},
+    sys::{Put, test_run},
+    tables::{Surroundings, Tables},
+    worker::{settle_settings, sweep::Sweep},
+};
+
+/// The program with tables of its own.
+#[derive(Debug)]
+pub struct Harness {
+    loaded: object::Loaded,
+    tables: Tables,
+    /// Addresses that count as this machine's.
+    pub locals: HashSet<IpAddr>,
+}
+
+struct Around<'a> {
+    maps: &'a Maps,
+    locals: &'a HashSet<IpAddr>,
+}
+
+impl Surroundings for Around<'_> {
+    fn is_local(&self, ip: IpAddr) -> bool {
+        self.locals.contains(&ip)
+    }
+
+    fn source_towards(&self, _: IpAddr) -> Option<IpAddr> {
+        self.locals.iter().next().copied()
+    }
+
+    fn turns(&self, service: u32) -> u32 {
+        self.maps.turns(service)
+    }
+}
+
+impl Harness {
+    /// Loads it.
+    ///
+    /// # Errors
+    /// Why it cannot be loaded here.
+    pub fn new(spec: &L4Spec) -> Result<Self, StartError> {
+        let loaded = object::load_privately(spec)?;
+        settle_settings(&loaded.maps, spec).map_err(StartError::of("writing settings"))?;
+        Ok(Self {
+            loaded,
+            tables: Tables::default(),
+            locals: HashSet::new(),
+        })
+    }
+
+    /// Has the tables go by a plan.
+    ///
+    /// # Errors
+    /// They cannot, or a write failed.
+    pub fn apply(&mut self, plan: &Plan) -> io::Result<()> {
+        let around = Around {
+            maps: &self.loaded.maps,
+            locals: &self.locals,
+        };
+        let changes = self
+            .tables
+            .apply(plan, instant(), &around)
+            .map_err(io::Error::other)?;
+        for write in &changes.writes {
+            self.loaded.maps.write(write)?;
+        }
+        self.tables.settle();
+        changes
+            .trouble
+            .map_or(Ok(()), |trouble| Err(io::Error::other(trouble)))
+    }
+
+    /// Tells the program of a device.
+    ///
+    /// # Errors
+    /// The write failed.
+    pub fn device(&self, index: u32, iface: &Iface) -> io::Result<()> {
+        self.loaded
+            .maps
+            .ifaces
+            .put(&index, iface, Put::Any)
+            .map(drop)
+    }
+
+    /// Sends a packet through the program, as if it had come in by an interface (0: by loopback).
+    ///
+    /// # Errors
+    /// The kernel did not run it.
+    pub fn run(&self, packet: &[u8], interface: u32) -> io::Result<Outcome> {
+        test_run::run(self.loaded.program.as_fd(), packet, interface)
+    }
+
+    /// Goes through all flows as the daemon does once a second, `later` ticks from now.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn sweep(&mut self, later: u32) -> io::Result<crate::status::SweepStatus> {
+        let maps = &self.loaded.maps;
+        let slots: Vec<_> = self.slots().map(|slot| (slot, None)).collect();
+        let masks = self
+            .tables
+            .all()
+            .map(|(_, held)| (held.slot, held.record.mask))
+            .collect();
+        let mut sweep = Sweep::begin(maps, slots.into_iter(), masks);
+        let at = Tick(now().0.wrapping_add(later));
+        while !sweep.step(maps, at)? {}
+        sweep.status.corrected = sweep.counts.settle(maps, |_| 0);
+        Ok(sweep.status)
+    }
+
+    fn slots(&self) -> impl Iterator<Item = u32> {
+        let backends = self
+            .tables
+            .all()
+            .flat_map(|(_, held)| held.backends.values());
+        backends.map(|kept| kept.slot)
+    }
+
+    /// How busy the backend at an address is, over all services.
+    #[must_use]
+    pub fn load(&self, address: std::net::SocketAddr) -> Load {
+        let kept = self
+            .tables
+            .all()
+            .filter_map(|(_, held)| held.backends.get(&address));
+        let loads = kept.filter_map(|kept| self.loaded.maps.loads.get(kept.slot));
+        loads.fold(Load::default(), |all, one| Load {
+            active: all.active.wrapping_add(one.active),
+            inactive: all.inactive.wrapping_add(one.inactive),
+            full: all.full | one.full,
+            persistent: all.persistent + one.persistent,
+        })
+    }
+
+    /// Packets that were dropped for a reason, over all processors.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn drops(&self, reason: xdp::abi::Reason) -> io::Result<u64> {
+        Ok(self.loaded.maps.drops.get(reason as u32)?.iter().sum())
+    }
+}

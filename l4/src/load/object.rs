@@ -1,0 +1,294 @@
+//! The program and its maps: loaded into the kernel, or found there.
+//!
+//! Maps are pinned under `PIN/vLAYOUT/NAME`. Those that are there and of the right shape are taken over; one of another
+//! size gives way to a new one, into which its entries are carried ([`Outgrown`]).
+
+use std::{
+    collections::BTreeMap,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use aya::{EbpfError, EbpfLoader, maps::MapError, programs::ProgramError};
+use control::spec::L4Spec;
+use xdp::abi::{Flow, LAYOUT, Tuple};
+
+use super::{StartError, bpffs};
+use crate::{
+    maps::{Maps, NAMES},
+    sys::{
+        Batch, Put, Table,
+        object::{self, MapInfo},
+    },
+};
+
+/// The program as it was built (`cargo xtask bpf`).
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../xdp/aplomb-xdp.bpf.o"
+));
+/// What it is called in there.
+const PROGRAM: &str = "aplomb";
+
+/// What is in the kernel now.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) program: OwnedFd,
+    pub(crate) maps: Maps,
+    /// Whether the maps were there already.
+    pub(crate) adopted: bool,
+    /// Maps that gave way to others, by name.
+    outgrown: Vec<Outgrown>,
+}
+
+/// A map that gave way to one of another size: its entries are carried over, before the program changes and once more
+/// after that.
+#[derive(Debug)]
+struct Outgrown {
+    name: &'static str,
+    map: OwnedFd,
+}
+
+/// The directory of maps.
+pub(crate) fn directory(pin: &Path) -> PathBuf {
+    pin.join(format!("v{LAYOUT}"))
+}
+
+/// Sizes that are configured.
+fn sizes(spec: &L4Spec) -> BTreeMap<&'static str, u32> {
+    BTreeMap::from([
+        ("FLOWS4", spec.max_flows),
+        ("FLOWS6", spec.max_flows),
+        ("PENDING4", spec.max_handshakes),
+        ("PENDING6", spec.max_handshakes),
+    ])
+}
+
+/// Loads the program with its maps, those that are pinned if there are any.
+pub(crate) fn load(spec: &L4Spec) -> Result<Loaded, StartError> {
+    check_kernel()?;
+    bpffs::prepare(&spec.pin)?;
+    let directory = directory(&spec.pin);
+    bpffs::create(&directory).map_err(StartError::of("making the directory of maps"))?;
+    let sizes = sizes(spec);
+    let mut adopted = false;
+    let mut outgrown = Vec::new();
+    for name in NAMES {
+        let path = directory.join(name);
+        let map = object::open(&path).map_err(StartError::of("opening a pinned map"))?;
+        let Some(map) = map else {
+            continue;
+        };
+        adopted = true;
+        let info = MapInfo::of(map.as_fd()).map_err(StartError::of("looking at a pinned map"))?;
+        if sizes
+            .get(name)
+            .is_some_and(|size| *size != info.max_entries)
+        {
+            bpffs::unpin(&path).map_err(StartError::of("replacing a pinned map"))?;
+            outgrown.push(Outgrown { name, map });
+        }
+    }
+    let program = from_object(&sizes, Some(&directory))?.0;
+    let maps = Maps::open(|name| {
+        object::open(&directory.join(name))?
+            .ok_or_else(|| io::Error::other(format!("the map {name} is not pinned")))
+    })
+    .map_err(StartError::of("opening maps"))?;
+    let loaded = Loaded {
+        program,
+        maps,
+        adopted,
+        outgrown,
+    };
+    loaded.carry_over();
+    Ok(loaded)
+}
+
+/// Loads the program with maps of its own, that nothing is pinned of: for tests.
+pub(crate) fn load_privately(spec: &L4Spec) -> Result<Loaded, StartError> {
+    check_kernel()?;
+    let (program, mut maps) = from_object(&sizes(spec), None)?;
+    let maps = Maps::open(|name| {
+        maps.remove(name)
+            .ok_or_else(|| io::Error::other(format!("there is no map {name}")))
+    })
+    .map_err(StartError::of("opening maps"))?;
+    Ok(Loaded {
+        program,
+        maps,
+        adopted: false,
+        outgrown: Vec::new(),
+    })
+}
+
+type Descriptors = BTreeMap<String, OwnedFd>;
+
+fn from_object(
+    sizes: &BTreeMap<&'static str, u32>,
+    directory: Option<&Path>,
+) -> Result<(OwnedFd, Descriptors), StartError> {
+    let mut loader = EbpfLoader::new();
+    loader.allow_unsupported_maps();
+    for (name, size) in sizes {
+        loader.map_max_entries(name, *size);
+    }
+    if let Some(directory) = directory {
+        for name in NAMES {
+            loader.map_pin_path(name, directory.join(name));
+        }
+    }
+    let mut object = loader.load(OBJECT).map_err(refused)?;
+    let program = object
+        .program_mut(PROGRAM)
+        .ok_or_else(|| StartError::Refused {
+            why: format!("the object has no program {PROGRAM}"),
+        })?;
+    let program: &mut aya::programs::Xdp = program
+        .try_into()
+        .map_err(|e: ProgramError| not_loaded(&e))?;
+    program.load().map_err(|e| not_loaded(&e))?;
+    let descriptor = program.fd().map_err(|e| not_loaded(&e))?;
+    let program = descriptor
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(StartError::of("keeping the program"))?;
+    let mut maps = BTreeMap::new();
+    let names: Vec<String> = object.maps().map(|(name, _)| name.to_owned()).collect();
+    for name in names {
+        if let Some(map) = object.take_map(&name) {
+            let map = descriptor_of(&map).map_err(StartError::of("keeping a map"))?;
+            maps.insert(name, map);
+        }
+    }
+    Ok((program, maps))
+}
+
+fn descriptor_of(map: &aya::maps::Map) -> io::Result<OwnedFd> {
+    use aya::maps::Map;
+    let data = match map {
+        Map::Array(m)
+        | Map::HashMap(m)
+        | Map::LruHashMap(m)
+        | Map::LpmTrie(m)
+        | Map::PerCpuArray(m)
+        | Map::RingBuf(m)
+        | Map::DevMap(m)
+        | Map::Unsupported(m) => m,
+        _ => {
+            return Err(io::Error::other(
+                "the object has a map of a kind that is not known",
+            ));
+        }
+    };
+    data.fd().as_fd().try_clone_to_owned()
+}
+
+fn check_kernel() -> Result<(), StartError> {
+    let release = rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned();
+    let mut numbers = release
+        .split(['.', '-'])
+        .map(|n| n.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version < (5, 15) {
+        return Err(StartError::OldKernel { release });
+    }
+    Ok(())
+}
+
+fn refused(error: EbpfError) -> StartError {
+    if let EbpfError::MapError(MapError::CreateError { io_error, .. }) = &error
+        && let Some(code @ (libc::EPERM | libc::EACCES)) = io_error.raw_os_error()
+    {
+        return StartError::of("making a map")(io::Error::from_raw_os_error(code));
+    }
+    StartError::Refused { why: words(&error) }
+}
+
+fn not_loaded(error: &ProgramError) -> StartError {
+    if let ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = error
+    {
+        if io_error.raw_os_error() == Some(libc::EPERM) {
+            return StartError::of("loading the program")(io::Error::from_raw_os_error(
+                libc::EPERM,
+            ));
+        }
+        tracing::debug!(%verifier_log, "what the kernel's verifier said");
+        let log = verifier_log.to_string();
+        let mut last: Vec<_> = log
+            .lines()
+            .rev()
+            .filter(|l| !l.is_empty())
+            .take(3)
+            .collect();
+        last.reverse();
+        return StartError::Refused {
+            why: format!("{io_error}: {}", last.join(" / ")),
+        };
+    }
+    StartError::Refused { why: words(error) }
+}
+
+/// An error with all that caused it.
+fn words(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+impl Loaded {
+    /// Carries entries of outgrown maps over: those that the new maps do not have.
+    pub(crate) fn carry_over(&self) {
+        for old in &self.outgrown {
+            let carried = match old.name {
+                "FLOWS4" => carry(&old.map, &self.maps.v4.flows),
+                "PENDING4" => carry(&old.map, &self.maps.v4.pending),
+                "FLOWS6" => carry(&old.map, &self.maps.v6.flows),
+                "PENDING6" => carry(&old.map, &self.maps.v6.pending),
+                _ => Ok(0),
+            };
+            match carried {
+                Ok(entries) => tracing::info!(map = old.name, entries, "carried over"),
+                Err(error) => tracing::warn!(map = old.name, %error, "flows were lost"),
+            }
+        }
+    }
+
+    /// The program changed everywhere: nobody puts anything into outgrown maps any more.
+    pub(crate) fn forget_outgrown(&mut self) {
+        self.carry_over();
+        self.outgrown.clear();
+    }
+}
+
+fn carry<F>(old: &OwnedFd, new: &Table<Tuple<F>, Flow<F>>) -> io::Result<usize>
+where
+    F: xdp::abi::Family,
+{
+    let old: Table<Tuple<F>, Flow<F>> = Table::new(old.try_clone()?)?;
+    let mut at = Batch::Start;
+    let mut carried = 0;
+    let mut entries = Vec::new();
+    while !matches!(at, Batch::Done) {
+        entries.clear();
+        old.walk(&mut at, 4096, &mut entries)?;
+        for (key, flow) in &entries {
+            carried += usize::from(new.put(key, flow, Put::New)?);
+        }
+    }
+    Ok(carried)
+}

@@ -1,0 +1,254 @@
+//! The program's maps, opened and typed, and how [`Write`]s are carried out on them.
+//!
+//! [`NAMES`] are all maps that are pinned; [`Maps::open`] gets them wherever they come from: pins, or an object that was
+//! loaded for a test.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::{Mutex, PoisonError, atomic::Ordering::Relaxed},
+};
+
+use xdp::abi::{
+    Backend, Counters, Endpoint, Family, Flow, Iface, Load, RangeKey, ResolveKey, Service,
+    Settings, Template, TemplateKey, Tuple, V4, V6, backend_flags,
+};
+
+use crate::{
+    sys::{PerCpu, Put, Shared, Table},
+    tables::{Found, Place, Write},
+};
+
+/// All maps that are pinned.
+pub(crate) const NAMES: [&str; 26] = [
+    "FLOWS4",
+    "FLOWS6",
+    "PENDING4",
+    "PENDING6",
+    "ENDPOINTS4",
+    "ENDPOINTS6",
+    "RANGES4",
+    "RANGES6",
+    "TEMPLATES4",
+    "TEMPLATES6",
+    "FRAGMENTS4",
+    "FRAGMENTS6",
+    "LOCALITY4",
+    "LOCALITY6",
+    "SERVICES",
+    "BACKENDS",
+    "LOADS",
+    "SCHEDULE",
+    "CURSORS",
+    "SETTINGS",
+    "COUNTERS",
+    "DROPS",
+    "PASSES",
+    "IFACES",
+    "RESOLVE",
+    "TRACE",
+];
+
+/// The maps of one family.
+#[derive(Debug)]
+pub(crate) struct FamilyMaps<F: Family> {
+    pub(crate) flows: Table<Tuple<F>, Flow<F>>,
+    pub(crate) pending: Table<Tuple<F>, Flow<F>>,
+    pub(crate) templates: Table<TemplateKey<F>, Template>,
+    endpoints: Table<Endpoint<F>, u32>,
+    ranges: Table<RangeKey<F>, u32>,
+}
+
+/// All maps that user space reads or writes.
+#[derive(Debug)]
+pub(crate) struct Maps {
+    pub(crate) v4: FamilyMaps<V4>,
+    pub(crate) v6: FamilyMaps<V6>,
+    services: Table<u32, Service>,
+    backends: Table<u32, Backend>,
+    /// How busy backends are, by slot.
+    pub(crate) loads: Shared<Load>,
+    schedule: Shared<u32>,
+    cursors: Shared<u32>,
+    settings: Table<u32, Settings>,
+    /// What the map of settings has: it is changed by more than one thread.
+    current: Mutex<Settings>,
+    pub(crate) counters: PerCpu<Counters>,
+    pub(crate) drops: PerCpu<u64>,
+    pub(crate) passes: PerCpu<u64>,
+    pub(crate) ifaces: Table<u32, Iface>,
+    pub(crate) resolve: Table<ResolveKey, u32>,
+}
+
+type Get<'a> = dyn FnMut(&str) -> io::Result<OwnedFd> + 'a;
+
+impl<F: Family> FamilyMaps<F> {
+    fn open(get: &mut Get<'_>) -> io::Result<Self> {
+        let six = if F::IS_V6 { "6" } else { "4" };
+        let mut get = |name: &str| get(&format!("{name}{six}"));
+        Ok(Self {
+            flows: Table::new(get("FLOWS")?)?,
+            pending: Table::new(get("PENDING")?)?,
+            templates: Table::new(get("TEMPLATES")?)?,
+            endpoints: Table::new(get("ENDPOINTS")?)?,
+            ranges: Table::new(get("RANGES")?)?,
+        })
+    }
+
+    fn lead(&self, place: &Place, slot: Option<u32>) -> io::Result<()> {
+        if let Some(key) = place.range::<F>() {
+            return set(&self.ranges, &key, slot);
+        }
+        match place.endpoint::<F>() {
+            Some(key) => set(&self.endpoints, &key, slot),
+            None => Ok(()),
+        }
+    }
+
+    fn places(&self, into: &mut BTreeMap<Place, u32>) -> io::Result<()> {
+        let most = xdp::abi::ENDPOINTS as usize;
+        for (key, slot) in self.endpoints.all(most)? {
+            into.insert(Place::of_endpoint(&key), slot);
+        }
+        for (key, slot) in self.ranges.all(most)? {
+            into.insert(Place::of_range(&key), slot);
+        }
+        Ok(())
+    }
+}
+
+fn set<K: xdp::abi::Plain>(table: &Table<K, u32>, key: &K, slot: Option<u32>) -> io::Result<()> {
+    match slot {
+        Some(slot) => table.put(key, &slot, Put::Any).map(drop),
+        None => table.remove(key).map(drop),
+    }
+}
+
+impl Maps {
+    /// Opens all of them.
+    pub(crate) fn open(mut get: impl FnMut(&str) -> io::Result<OwnedFd>) -> io::Result<Self> {
+        let get: &mut Get<'_> = &mut get;
+        let settings = Table::new(get("SETTINGS")?)?;
+        let current = settings.get(&0)?.unwrap_or(Settings {
+            generation: 0,
+            trace: 0,
+            seed: 0,
+            source_ports: 0,
+            timeouts: Default::default(),
+            flags: 0,
+            zero: Default::default(),
+        });
+        Ok(Self {
+            v4: FamilyMaps::open(get)?,
+            v6: FamilyMaps::open(get)?,
+            services: Table::new(get("SERVICES")?)?,
+            backends: Table::new(get("BACKENDS")?)?,
+            loads: Shared::new(get("LOADS")?.as_fd())?,
+            schedule: Shared::new(get("SCHEDULE")?.as_fd())?,
+            cursors: Shared::new(get("CURSORS")?.as_fd())?,
+            settings,
+            current: Mutex::new(current),
+            counters: PerCpu::new(get("COUNTERS")?)?,
+            drops: PerCpu::new(get("DROPS")?)?,
+            passes: PerCpu::new(get("PASSES")?)?,
+            ifaces: Table::new(get("IFACES")?)?,
+            resolve: Table::new(get("RESOLVE")?)?,
+        })
+    }
+
+    /// Changes what holds for all services.
+    pub(crate) fn change_settings(&self, change: impl FnOnce(&mut Settings)) -> io::Result<()> {
+        let mut settings = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = *settings;
+        change(&mut next);
+        if next != *settings {
+            self.settings.put(&0, &next, Put::Any)?;
+            *settings = next;
+        }
+        Ok(())
+    }
+
+    /// What holds for all services.
+    pub(crate) fn settings(&self) -> Settings {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often a service's ring was asked.
+    pub(crate) fn turns(&self, service: u32) -> u32 {
+        self.cursors.get(service).unwrap_or(0)
+    }
+
+    /// Carries a write out.
+    pub(crate) fn write(&self, write: &Write) -> io::Result<()> {
+        match write {
+            Write::Fresh { slot } => {
+                self.fresh(*slot);
+                Ok(())
+            }
+            Write::Backend { slot, record } => self.put_backend(*slot, *record),
+            Write::Schedule { region, entries } => {
+                for (at, slot) in (region.start..).zip(entries) {
+                    self.schedule.set(at, *slot);
+                }
+                // What follows is seen after this.
+                std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+                Ok(())
+            }
+            Write::Cursor { service, turns } => {
+                self.cursors.set(*service, *turns);
+                Ok(())
+            }
+            Write::Service { slot, record } => self.services.put(slot, record, Put::Any).map(drop),
+            Write::Lead { place, slot } => match place.ip() {
+                std::net::IpAddr::V4(_) => self.v4.lead(place, *slot),
+                std::net::IpAddr::V6(_) => self.v6.lead(place, *slot),
+            },
+            Write::Flags(flags) => self.change_settings(|settings| settings.flags = *flags),
+        }
+    }
+
+    fn fresh(&self, slot: u32) {
+        for offset in (0..size_of::<Load>()).step_by(4) {
+            if let Some(word) = self.loads.word(slot, offset) {
+                word.store(0, Relaxed);
+            }
+        }
+    }
+
+    fn put_backend(&self, slot: u32, mut record: Backend) -> io::Result<()> {
+        // What the program learned of the way to it stays, unless the backend is another one.
+        if let Some(old) = self.backends.get(&slot)? {
+            let present = record.flags & old.flags & backend_flags::PRESENT != 0;
+            if present && old.address == record.address {
+                record.path_mtu = old.path_mtu;
+            }
+        }
+        self.backends.put(&slot, &record, Put::Any).map(drop)
+    }
+
+    /// What the tables hold: what a predecessor left.
+    pub(crate) fn found(&self) -> io::Result<Found> {
+        let mut found = Found::default();
+        self.v4.places(&mut found.places)?;
+        self.v6.places(&mut found.places)?;
+        let mut services = Vec::new();
+        walk_array(&self.services, xdp::abi::SERVICES, &mut services)?;
+        let mut backends = Vec::new();
+        walk_array(&self.backends, xdp::abi::BACKENDS, &mut backends)?;
+        services.retain(|(_, s)| s.flags != 0 || s.timeout != 0);
+        backends.retain(|(_, b)| b.flags & backend_flags::PRESENT != 0);
+        (found.services, found.backends) = (services, backends);
+        Ok(found)
+    }
+}
+
+/// All of an array, in as few calls as the kernel allows.
+fn walk_array<V: xdp::abi::Plain>(
+    table: &Table<u32, V>,
+    length: u32,
+    into: &mut Vec<(u32, V)>,
+) -> io::Result<()> {
+    into.extend(table.all(length as usize)?);
+    Ok(())
+}

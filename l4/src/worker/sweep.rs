@@ -1,0 +1,374 @@
+//! The sweep: goes through all flows, a batch at a time, takes out what has expired, and counts what is there.
+//!
+//! The program counts connections as it goes; what it cannot see is that nobody comes any more, and that a full table
+//! threw an entry out. So the sweep is what ends idle flows, and what puts counts right: see [`recount`]. Handshakes
+//! are gone through before established flows, so that one that is promoted meanwhile is seen at least once, and
+//! counted once.
+
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant},
+};
+
+use xdp::abi::{
+    Addr6, Family, Flow, FlowState, Load, Role, Template, TemplateKey, Tick, Tuple, V4, V6,
+    flow_flags,
+};
+
+use super::recount::{Count, Counts};
+use crate::{
+    maps::{FamilyMaps, Maps},
+    status::{Fill, SweepStatus},
+    sys::{Batch, Put, Table},
+};
+
+/// Entries looked at in one step.
+const STEP: usize = 2048;
+/// How long an expired template goes on while connections hang on it.
+const EXTENSION: u32 = Tick::in_seconds(60);
+
+/// One way through all tables.
+#[derive(Debug)]
+pub(crate) struct Sweep {
+    phase: Phase,
+    v4: Walk<V4>,
+    v6: Walk<V6>,
+    /// What was found.
+    pub(crate) counts: Counts,
+    /// Clients with connections that hang on a template: service and network.
+    held: HashSet<(u32, Addr6)>,
+    /// Masks of persistence by service.
+    masks: HashMap<u32, Addr6>,
+    began: Instant,
+    /// How long steps took, without what was waited between them.
+    pub(crate) worked: Duration,
+    pub(crate) status: SweepStatus,
+    /// How full tables were, as far as they are known to be.
+    pub(crate) fills: Vec<Fill>,
+    in_table: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Pending4,
+    Pending6,
+    Flows4,
+    Flows6,
+    Templates4,
+    Templates6,
+    Done,
+}
+
+impl Phase {
+    fn next(self) -> Self {
+        match self {
+            Self::Pending4 => Self::Pending6,
+            Self::Pending6 => Self::Flows4,
+            Self::Flows4 => Self::Flows6,
+            Self::Flows6 => Self::Templates4,
+            Self::Templates4 => Self::Templates6,
+            Self::Templates6 | Self::Done => Self::Done,
+        }
+    }
+}
+
+/// How far it has come in the tables of one family.
+#[derive(Debug)]
+struct Walk<F: Family> {
+    flows: Batch<Tuple<F>>,
+    templates: Batch<TemplateKey<F>>,
+    /// Handshakes that were counted: one that is promoted meanwhile is met again.
+    counted: HashSet<(Addr6, Addr6, u16, u16, u8)>,
+}
+
+impl<F: Family> Default for Walk<F> {
+    fn default() -> Self {
+        Self {
+            flows: Batch::Start,
+            templates: Batch::Start,
+            counted: HashSet::new(),
+        }
+    }
+}
+
+impl Sweep {
+    /// Begins. `slots` are the backends in use, with the connections they were given so far.
+    pub(crate) fn begin(
+        maps: &Maps,
+        slots: impl Iterator<Item = (u32, Option<u64>)>,
+        masks: HashMap<u32, Addr6>,
+    ) -> Self {
+        Self {
+            phase: Phase::Pending4,
+            v4: Walk::default(),
+            v6: Walk::default(),
+            counts: Counts::begin(maps, slots),
+            held: HashSet::new(),
+            masks,
+            began: Instant::now(),
+            worked: Duration::ZERO,
+            status: SweepStatus::default(),
+            fills: Vec::new(),
+            in_table: 0,
+        }
+    }
+
+    /// Goes on by one batch. Whether it is through.
+    pub(crate) fn step(&mut self, maps: &Maps, now: Tick) -> io::Result<bool> {
+        let began = Instant::now();
+        let through = match self.phase {
+            Phase::Pending4 => self.flows::<V4>(&maps.v4, maps, now, true)?,
+            Phase::Pending6 => self.flows::<V6>(&maps.v6, maps, now, true)?,
+            Phase::Flows4 => self.flows::<V4>(&maps.v4, maps, now, false)?,
+            Phase::Flows6 => self.flows::<V6>(&maps.v6, maps, now, false)?,
+            Phase::Templates4 => self.templates::<V4>(&maps.v4, now)?,
+            Phase::Templates6 => self.templates::<V6>(&maps.v6, now)?,
+            Phase::Done => true,
+        };
+        self.worked += began.elapsed();
+        if through {
+            self.phase = self.phase.next();
+            self.in_table = 0;
+        }
+        self.status.millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(self.phase == Phase::Done)
+    }
+
+    fn flows<F: Swept>(
+        &mut self,
+        tables: &FamilyMaps<F>,
+        maps: &Maps,
+        now: Tick,
+        pending: bool,
+    ) -> io::Result<bool> {
+        let table = if pending {
+            &tables.pending
+        } else {
+            &tables.flows
+        };
+        let mut entries = Vec::with_capacity(STEP);
+        let mut at = std::mem::replace(&mut F::walk(self).flows, Batch::Start);
+        table.walk(&mut at, STEP, &mut entries)?;
+        self.status.entries += entries.len() as u64;
+        self.in_table += entries.len() as u64;
+        for (key, flow) in &entries {
+            if Role::of(flow.role) == Role::Reverse {
+                self.reverse(tables, table, key, flow, now)?;
+            } else if is_dead(tables, key, flow, now)? {
+                self.expire(tables, maps, table, key, now)?;
+            } else {
+                self.count(key, flow, pending);
+            }
+        }
+        let through = matches!(at, Batch::Done);
+        if through {
+            self.fill(
+                if pending { "PENDING" } else { "FLOWS" },
+                F::IS_V6,
+                table.size()?,
+            );
+        } else {
+            F::walk(self).flows = at;
+        }
+        Ok(through)
+    }
+
+    fn fill(&mut self, table: &str, v6: bool, size: u32) {
+        self.fills.push(Fill {
+            table: format!("{table}{}", if v6 { 6 } else { 4 }).into(),
+            used: self.in_table,
+            size: size.into(),
+        });
+    }
+
+    /// A flow that is there.
+    fn count<F: Swept>(&mut self, key: &Tuple<F>, flow: &Flow<F>, pending: bool) {
+        let wide = (
+            F::widen(key.src),
+            F::widen(key.dst),
+            key.sport,
+            key.dport,
+            key.proto,
+        );
+        let counted = &mut F::walk(self).counted;
+        let first = if pending {
+            counted.insert(wide)
+        } else {
+            !counted.contains(&wide)
+        };
+        if !first {
+            return;
+        }
+        let active = flow.flags & flow_flags::ACTIVE != 0;
+        self.counts.add(flow.backend, active);
+        if flow.flags & flow_flags::PERSISTENT != 0 {
+            let mask = self.masks.get(&flow.service).copied().unwrap_or_default();
+            let client = F::widen(F::mask(key.src, &mask));
+            self.held.insert((flow.service, client));
+        }
+    }
+
+    /// The entry for replies: it goes with the client's, and on its own only if that is gone.
+    fn reverse<F: Family>(
+        &mut self,
+        tables: &FamilyMaps<F>,
+        table: &Table<Tuple<F>, Flow<F>>,
+        key: &Tuple<F>,
+        flow: &Flow<F>,
+        now: Tick,
+    ) -> io::Result<()> {
+        if now.is_past(flow.expires) && partner(tables, key, flow)?.is_none() {
+            self.status.expired += u64::from(table.remove(key)?);
+        }
+        Ok(())
+    }
+
+    /// Takes a flow out that was seen to have expired, unless a packet came meanwhile.
+    fn expire<F: Family>(
+        &mut self,
+        tables: &FamilyMaps<F>,
+        maps: &Maps,
+        table: &Table<Tuple<F>, Flow<F>>,
+        key: &Tuple<F>,
+        now: Tick,
+    ) -> io::Result<()> {
+        let Some(flow) = table.take(key)? else {
+            return Ok(());
+        };
+        if !now.is_past(flow.expires) && table.put(key, &flow, Put::New)? {
+            return Ok(());
+        }
+        // Who takes it out counts it out.
+        let active = flow.flags & flow_flags::ACTIVE != 0;
+        let offset = if active {
+            std::mem::offset_of!(Load, active)
+        } else {
+            std::mem::offset_of!(Load, inactive)
+        };
+        if let Some(number) = maps.loads.word(flow.backend, offset) {
+            number.fetch_sub(1, Relaxed);
+        }
+        self.counts.ended(flow.backend, active);
+        self.status.expired += 1;
+        if flow.flags & flow_flags::ONE_WAY == 0 {
+            let reply = flow.becomes(key.proto).reversed();
+            tables.flows.remove(&reply)?;
+            tables.pending.remove(&reply)?;
+        }
+        Ok(())
+    }
+
+    fn templates<F: Swept>(&mut self, tables: &FamilyMaps<F>, now: Tick) -> io::Result<bool> {
+        let table = &tables.templates;
+        let mut entries = Vec::with_capacity(STEP);
+        let mut at = std::mem::replace(&mut F::walk(self).templates, Batch::Start);
+        table.walk(&mut at, STEP, &mut entries)?;
+        self.in_table += entries.len() as u64;
+        for (key, template) in &entries {
+            if self.template(table, key, template, now)? {
+                self.counts.add_template(template.backend);
+            }
+        }
+        let through = matches!(at, Batch::Done);
+        if through {
+            self.fill("TEMPLATES", F::IS_V6, table.size()?);
+        } else {
+            F::walk(self).templates = at;
+        }
+        Ok(through)
+    }
+
+    /// Whether a template goes on.
+    fn template<F: Family>(
+        &self,
+        table: &Table<TemplateKey<F>, Template>,
+        key: &TemplateKey<F>,
+        template: &Template,
+        now: Tick,
+    ) -> io::Result<bool> {
+        if !now.is_past(template.expires) {
+            return Ok(true);
+        }
+        let Some(mut taken) = table.take(key)? else {
+            return Ok(false);
+        };
+        if now.is_past(taken.expires) {
+            if !self.held.contains(&(key.service, F::widen(key.client))) {
+                return Ok(false);
+            }
+            taken.expires = now.0.wrapping_add(EXTENSION);
+        }
+        table.put(key, &taken, Put::New)
+    }
+}
+
+/// A family whose tables are swept.
+trait Swept: Family {
+    fn walk(sweep: &mut Sweep) -> &mut Walk<Self>;
+}
+
+impl Swept for V4 {
+    fn walk(sweep: &mut Sweep) -> &mut Walk<Self> {
+        &mut sweep.v4
+    }
+}
+
+impl Swept for V6 {
+    fn walk(sweep: &mut Sweep) -> &mut Walk<Self> {
+        &mut sweep.v6
+    }
+}
+
+/// The entry of the other direction, in whichever table.
+fn partner<F: Family>(
+    tables: &FamilyMaps<F>,
+    key: &Tuple<F>,
+    flow: &Flow<F>,
+) -> io::Result<Option<Flow<F>>> {
+    let other = flow.becomes(key.proto).reversed();
+    match tables.flows.get(&other)? {
+        Some(found) => Ok(Some(found)),
+        None => tables.pending.get(&other),
+    }
+}
+
+/// Whether a flow's time is up, in both directions: as the program sees it.
+fn is_dead<F: Family>(
+    tables: &FamilyMaps<F>,
+    key: &Tuple<F>,
+    flow: &Flow<F>,
+    now: Tick,
+) -> io::Result<bool> {
+    if !now.is_past(flow.expires) {
+        return Ok(false);
+    }
+    if flow.flags & flow_flags::ONE_WAY != 0 {
+        return Ok(true);
+    }
+    Ok(partner(tables, key, flow)?.is_none_or(|other| now.is_past(other.expires)))
+}
+
+/// The state's name as IPVS writes it.
+pub(crate) fn state_word(state: u8) -> &'static str {
+    match FlowState::of(state) {
+        FlowState::None => "NONE",
+        FlowState::Established | FlowState::Sctp => "ESTABLISHED",
+        FlowState::SynSent => "SYN_SENT",
+        FlowState::SynRecv => "SYN_RECV",
+        FlowState::FinWait => "FIN_WAIT",
+        FlowState::TimeWait => "TIME_WAIT",
+        FlowState::Close => "CLOSE",
+        FlowState::CloseWait => "CLOSE_WAIT",
+        FlowState::LastAck => "LAST_ACK",
+        FlowState::Listen => "LISTEN",
+        FlowState::SynAck => "SYNACK",
+        FlowState::Udp => "UDP",
+    }
+}
+
+/// For those who only count.
+pub(crate) fn is_idle(count: &Count) -> bool {
+    count.active == 0 && count.inactive == 0 && count.templates == 0
+}
