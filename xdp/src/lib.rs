@@ -7,7 +7,7 @@
 
 #![no_std]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
-#[cfg(test)]
+#[cfg(not(target_arch = "bpf"))]
 extern crate std;
 
 pub mod abi;

@@ -23,7 +23,7 @@ pub struct Addr6 {
 unsafe impl Plain for Addr6 {}
 
 /// IPv4 or IPv6, as a type: what differs between the two.
-pub trait Family: Copy + 'static {
+pub trait Family: Copy + Eq + core::fmt::Debug + core::hash::Hash + 'static {
     /// An address of it.
     type Addr: Plain + PartialEq + Eq + core::fmt::Debug + Default + core::hash::Hash;
     /// The value of the Ethernet type field, in the machine's byte order.
@@ -48,11 +48,11 @@ pub trait Family: Copy + 'static {
 }
 
 /// IPv4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct V4;
 
 /// IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct V6;
 
 impl Family for V4 {

@@ -1,6 +1,6 @@
 //! How busy backends are: counts of connections, and whether one is full.
 
-use super::{Entry, Tables, at, get, put};
+use super::{Entry, Tables, get, part, put};
 use crate::abi::{Backend, Family, FlowState, Load, flow_flags};
 
 /// Counts a packet of a backend: `reply` if it came from it.
@@ -52,9 +52,9 @@ pub(super) fn begins<F: Family, T: Tables<F>>(tables: &T, backend: u32, active: 
     if let Some(load) = tables.load(backend) {
         tables.add(
             if active {
-                at!(load.active)
+                part!(load.active)
             } else {
-                at!(load.inactive)
+                part!(load.inactive)
             },
             1,
         );
@@ -70,9 +70,9 @@ pub(super) fn begins<F: Family, T: Tables<F>>(tables: &T, backend: u32, active: 
 pub(super) fn ends<F: Family, T: Tables<F>>(tables: &T, backend: u32, active: bool) {
     if let Some(load) = tables.load(backend) {
         let number = if active {
-            at!(load.active)
+            part!(load.active)
         } else {
-            at!(load.inactive)
+            part!(load.inactive)
         };
         tables.add(number, 1_u32.wrapping_neg());
     }
@@ -93,9 +93,9 @@ pub(super) fn moves<F: Family, T: Tables<F>>(
     }
     if let Some(load) = tables.load(backend) {
         let (from, to) = if is {
-            (at!(load.inactive), at!(load.active))
+            (part!(load.inactive), part!(load.active))
         } else {
-            (at!(load.active), at!(load.inactive))
+            (part!(load.active), part!(load.inactive))
         };
         tables.add(from, 1_u32.wrapping_neg());
         tables.add(to, 1);

@@ -13,14 +13,18 @@ mod follow;
 mod fragment;
 mod icmp;
 mod load;
+#[cfg(not(target_arch = "bpf"))]
+pub mod model;
 pub mod schedule;
 mod service;
 mod state;
 mod tables;
 mod template;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
-pub(crate) use self::tables::{at, get, put};
+pub(crate) use self::tables::{at, get, part, put};
 pub use self::{
     established::{Kept, established},
     load::{count, is_full},

@@ -63,7 +63,19 @@ macro_rules! at {
     }};
 }
 
-pub(crate) use {at, get, put};
+/// A field of an [`Entry`] as an entry of its own.
+macro_rules! part {
+    ($entry:ident . $field:ident) => {{
+        // SAFETY: the field lies within the entry, which is at no null address.
+        unsafe {
+            $crate::decide::Entry::new(core::ptr::NonNull::new_unchecked(
+                &raw mut (*$entry.as_ptr()).$field,
+            ))
+        }
+    }};
+}
+
+pub(crate) use {at, get, part, put};
 
 /// One of the two tables of flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +170,7 @@ pub trait Tables<F: Family>: Sized {
         super::schedule::home(self, service, dst, replicated)
     }
     /// Adds to a number that others add to as well.
-    fn add(&self, number: *mut u32, by: u32);
+    fn add(&self, number: Entry<u32>, by: u32);
 }
 
 /// What came of putting a flow in.

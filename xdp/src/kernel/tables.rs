@@ -223,9 +223,9 @@ macro_rules! tables {
             }
 
             #[inline(always)]
-            fn add(&self, number: *mut u32, by: u32) {
+            fn add(&self, number: Entry<u32>, by: u32) {
                 // SAFETY: a number in a map's value, aligned.
-                let _ = unsafe { fetch_add(number, by) };
+                let _ = unsafe { fetch_add(number.as_ptr(), by) };
             }
         }
     };
