@@ -1,5 +1,7 @@
 //! Decisions, told as stories: a site is set up, packets come, verdicts and tables are looked at.
 
+#![allow(clippy::unwrap_used)]
+
 mod flows;
 mod schedulers;
 mod states;
