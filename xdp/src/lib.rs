@@ -14,4 +14,6 @@ pub mod abi;
 pub mod decide;
 pub mod packet;
 pub mod rewrite;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod verifier;

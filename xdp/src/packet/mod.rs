@@ -121,3 +121,6 @@ impl<F: Family> Packet<F> {
     /// Where the destination address lies.
     pub(crate) const DST: usize = Self::SRC + size_of::<F::Addr>();
 }
+
+#[cfg(test)]
+mod tests;
