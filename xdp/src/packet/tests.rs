@@ -1,4 +1,5 @@
 //! Frames read: what each case comes to, and that no bytes at all do harm.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{boxed::Box, net::SocketAddr, vec, vec::Vec};
 
@@ -222,10 +223,8 @@ fn icmp_errors_are_of_the_flow_they_speak_of() {
     assert_eq!(packet.tuple.src.to_ne_bytes(), [192, 168, 5, 6]);
     let mut bytes = frame.clone();
     // SAFETY: `bytes` outlives the frame.
-    assert_eq!(
-        next_hop_mtu(unsafe { Frame::of(&mut bytes) }, &packet),
-        Some(1400)
-    );
+    let whole = unsafe { Frame::of(&mut bytes) };
+    assert_eq!(next_hop_mtu(whole, &packet), Some(1400));
     assert!(malformed(&four().icmp(3, 4, 0, &quoted[..27])));
     assert_eq!(passed(&four().icmp(5, 1, 0, &quoted)), PassReason::Protocol);
     let later = inner.clone().fragment(48, false, 1).udp(&[0; 99])[14..].to_vec();

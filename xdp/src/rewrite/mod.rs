@@ -25,3 +25,6 @@ pub use self::{
     tcp::{clamp_mss, syn_ack},
     tunnel::{Outer, encapsulate, overhead},
 };
+
+#[cfg(test)]
+mod tests;
