@@ -2,7 +2,7 @@
 //!
 //! [`Daemon`] runs aplomb with a config, [`Nginx`] is a backend that can be killed, [`Client`] speaks HTTP/1.1
 //! over one connection, [`Load`] keeps several of them busy and keeps the score, [`Net`] makes namespaces
-//! (root). Everything is ended when its value is dropped, by pid.
+//! (root), [`Site`] a whole site of layer 4 (root). Everything is ended when its value is dropped, by pid.
 
 #![expect(
     clippy::expect_used,
@@ -18,6 +18,7 @@ mod load;
 mod net;
 mod nginx;
 mod port;
+mod site;
 
 pub use self::{
     client::{Client, Response},
@@ -27,4 +28,5 @@ pub use self::{
     net::{Net, needs_root},
     nginx::Nginx,
     port::{free_port, wait_for},
+    site::Site,
 };

@@ -115,8 +115,10 @@ impl Site {
         self.director
             .set("net.ipv4.conf.eth0.send_redirects", "0")?;
         for v6 in FAMILIES {
+            // Deprecated: connections of the director's own (checks) do not come from it. Servers have it too, and
+            // would answer themselves.
             let length = if v6 {
-                "128 dev eth0 nodad"
+                "128 dev eth0 nodad preferred_lft 0"
             } else {
                 "32 dev eth0"
             };
