@@ -8,6 +8,8 @@ use l4::{
 
 /// A kernel data plane that can be asked. Its answers take no longer than reading its tables does.
 pub trait Kernel: Send + Sync + 'static {
+    /// Whether there is one: it runs once a service needs it.
+    fn runs(&self) -> bool;
     /// The plane as a whole.
     fn status(&self) -> L4Status;
     /// Its services with their backends.

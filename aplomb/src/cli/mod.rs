@@ -8,6 +8,7 @@ mod backend;
 mod backend_setup;
 mod check;
 pub(crate) mod client;
+mod detach;
 pub(crate) mod exit;
 mod explain;
 mod generate;
@@ -78,6 +79,8 @@ enum Command {
     Upgrade(node::UpgradeArgs),
     /// End the daemon; what goes on may finish
     Stop(node::StopArgs),
+    /// Take the kernel data plane off this machine: flows that it forwards end
+    Detach(detach::Args),
     /// Look after the daemon's log files
     #[command(subcommand)]
     Logs(node::LogsCommand),
@@ -132,6 +135,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Reload => apply::reload(admin),
         Command::Upgrade(args) => node::upgrade(admin, &args),
         Command::Stop(args) => node::stop(admin, &args),
+        Command::Detach(args) => detach::run(&args),
         Command::Logs(command) => node::logs(admin, &command),
         Command::Lab(command) => lab::run(command),
         Command::Schema => generate::schema(),

@@ -21,6 +21,7 @@ use super::{
     engine::Ask,
     handle::{Applied, ConfigText, Phase, Rejected, Request, Shutdown, ask},
     ipvs::Ipvs,
+    kernel::Kernel,
     signals::{Signals, Wish},
     succession::{News, Origin, Succession},
 };
@@ -43,6 +44,7 @@ pub(super) struct Conductor {
     pub(super) directory: PathBuf,
     pub(super) engine: mpsc::Sender<Ask>,
     pub(super) plane: Arc<Plane>,
+    pub(super) kernel: Arc<Kernel>,
     pub(super) server: api::Server,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) signals: Signals,
@@ -186,6 +188,7 @@ impl Conductor {
         let place = Place::Own(self.server.spec());
         let ready = apply::prepare(&self.plane, next, &config.directory, place)?;
         if dry_run {
+            self.kernel.try_out(&ready.spec)?;
             return Ok(applied);
         }
         applied.generation = self.put_in_force(ready).await?;
@@ -197,8 +200,10 @@ impl Conductor {
 
     /// Brings a configuration into force whose sockets are bound. Gives the plan's generation.
     async fn put_in_force(&mut self, ready: Ready) -> Result<u64, Rejected> {
+        self.kernel.start(&ready.spec)?;
         let spec = Arc::clone(&ready.spec);
         let generation = apply::put_in_force(&self.engine, ready.spec, ready.prepared).await?;
+        self.settle_kernel().await;
         self.server.swap(ready.listeners);
         self.log.change(&spec.log);
         if spec.proxy.workers != self.spec.proxy.workers {
@@ -285,6 +290,7 @@ impl Conductor {
         match news {
             News::Asked(reply) => {
                 let goods = self.succession.goods(&self.engine, &self.plane).await;
+                self.kernel.rest();
                 let _ = reply.send(goods);
                 None
             }
@@ -298,24 +304,52 @@ impl Conductor {
                 self.systemd.main_pid(pid);
                 if let Err(why) = successor.farewell() {
                     self.systemd.main_pid(process::id());
-                    return self.go_on(origin, why.to_string());
+                    return self.go_on(origin, why.to_string()).await;
                 }
                 tracing::info!(pid, version, "a successor serves; this process finishes");
                 origin.tell(Ok(pid));
                 Some(End::HandedOver)
             }
-            News::Failed(origin, why) => self.go_on(origin, why),
+            News::Failed(origin, why) => self.go_on(origin, why).await,
+        }
+    }
+
+    /// Waits until the kernel data plane goes by the plan that is in force. If it does not, it says so in its status and
+    /// tries again by itself.
+    async fn settle_kernel(&self) {
+        let (Some(plane), Ok(known)) = (
+            self.kernel.running(),
+            ask(&self.engine, Ask::Snapshot).await,
+        ) else {
+            return;
+        };
+        let settled = tokio::task::spawn_blocking(move || plane.applied(known.plan));
+        if let Ok(Err(error)) = settled.await {
+            tracing::error!("the kernel data plane does not follow yet: {error}");
+        }
+    }
+
+    /// Takes up the kernel data plane's tables again, and brings them to what the plan says by now.
+    async fn resume_kernel(&self) {
+        if let Err(error) = self.kernel.start(&self.spec) {
+            tracing::error!(
+                "the kernel data plane goes on as it is, and follows no changes: {error}"
+            );
+        }
+        if let Ok(known) = ask(&self.engine, Ask::Snapshot).await {
+            self.kernel.apply(&known.plan);
         }
     }
 
     /// The successor failed: everything is as it was, names of sockets that it may have taken included.
-    fn go_on(&mut self, origin: Origin, why: String) -> Option<End> {
+    async fn go_on(&mut self, origin: Origin, why: String) -> Option<End> {
         tracing::error!("the successor does not serve, this process goes on: {why}");
         origin.tell(Err(why));
         match api::Listeners::bind(&self.spec.admin, &self.directory, Place::Predecessor) {
             Ok(listeners) => self.server.swap(listeners),
             Err(error) => tracing::error!("{error}"),
         }
+        self.resume_kernel().await;
         self.about.enter(Phase::Serving);
         None
     }

@@ -8,7 +8,6 @@ use std::{collections::VecDeque, io, sync::Arc, thread, time::Duration};
 use control::{
     engine::{Action, Answer, Engine, Event, Operation},
     health::{State, Transition},
-    name::BackendKey,
     plan::Plan,
     spec::Spec,
     status::{BackendStatus, Saved},
@@ -16,7 +15,7 @@ use control::{
 use proxy::plane::{Done, Plane, Prepared};
 use tokio::sync::{mpsc, oneshot};
 
-use super::clock;
+use super::{clock, kernel::Kernel};
 use crate::probe::{Job, Prober};
 
 /// Events that may wait for the engine. It takes some microseconds over each; past this, samples of traffic are
@@ -81,14 +80,14 @@ impl std::fmt::Debug for Applied {
 pub(super) struct Inputs {
     /// What happens.
     pub(super) events: mpsc::Receiver<Event>,
-    /// Backends that finished.
-    pub(super) drained: mpsc::UnboundedReceiver<BackendKey>,
+    /// Backends that finished in a plane: [`Event::Drained`], [`Event::DrainedInKernel`].
+    pub(super) drained: mpsc::UnboundedReceiver<Event>,
 }
 
 /// Starts the thread.
 pub(super) fn start(
     engine: Engine,
-    plane: Arc<Plane>,
+    (plane, kernel): (Arc<Plane>, Arc<Kernel>),
     prober: Prober,
     inputs: Inputs,
 ) -> io::Result<(mpsc::Sender<Ask>, thread::JoinHandle<()>)> {
@@ -99,6 +98,7 @@ pub(super) fn start(
     let driver = Driver {
         engine,
         plane,
+        kernel,
         prober,
         waiting: VecDeque::new(),
     };
@@ -111,6 +111,7 @@ pub(super) fn start(
 struct Driver {
     engine: Engine,
     plane: Arc<Plane>,
+    kernel: Arc<Kernel>,
     prober: Prober,
     /// Who waits for the engine's answers, in the order that they come.
     waiting: VecDeque<Waiting>,
@@ -139,7 +140,7 @@ impl Driver {
                     }
                     self.answer(ask);
                 }
-                Some(key) = inputs.drained.recv() => self.handle(Event::Drained(key)),
+                Some(event) = inputs.drained.recv() => self.handle(event),
                 _ = inputs.events.recv_many(&mut batch, BATCH) => {
                     batch.drain(..).for_each(|event| self.handle(event));
                 }
@@ -242,6 +243,7 @@ impl Driver {
 
     /// Has the workers become what the plan says, with the sockets of the configuration it came from, if it is new.
     fn plan(&mut self, plan: &Arc<Plan>) {
+        self.kernel.apply(plan);
         let waiting = self.waiting.iter_mut().find_map(|waiting| match waiting {
             Waiting::Apply {
                 prepared: prepared @ Some(_),

@@ -11,6 +11,7 @@ mod conductor;
 mod engine;
 pub mod handle;
 mod ipvs;
+mod kernel;
 mod leave;
 mod reports;
 mod signals;

@@ -16,14 +16,14 @@ pub(super) struct Reports {
     /// Bounded: a sample that finds it full is dropped, and the next one says nearly the same.
     events: mpsc::Sender<Event>,
     /// Unbounded, since one that were dropped would never come again; there is one for each backend that drains.
-    drained: mpsc::UnboundedSender<BackendKey>,
+    drained: mpsc::UnboundedSender<Event>,
     about: Arc<About>,
 }
 
 impl Reports {
     pub(super) fn new(
         events: mpsc::Sender<Event>,
-        drained: mpsc::UnboundedSender<BackendKey>,
+        drained: mpsc::UnboundedSender<Event>,
         about: Arc<About>,
     ) -> Self {
         Self {
@@ -43,6 +43,6 @@ impl proxy::plane::Reports for Reports {
 
     fn drained(&self, backend: BackendKey) {
         // An engine that is gone needs to know nothing.
-        let _ = self.drained.send(backend);
+        let _ = self.drained.send(Event::Drained(backend));
     }
 }

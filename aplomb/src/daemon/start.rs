@@ -16,6 +16,7 @@ use super::{
     engine::{self, EVENTS, Inputs},
     handle::{Handle, Phase, Rejected},
     ipvs::Ipvs,
+    kernel::Kernel,
     reports::Reports,
     signals::Signals,
     succession::{self, Succession},
@@ -172,7 +173,11 @@ async fn serve(
         workers: spec.proxy.workers,
         inherited: goods.sockets,
         seed: seed(),
-        reports: Arc::new(Reports::new(events.clone(), drained, Arc::clone(&about))),
+        reports: Arc::new(Reports::new(
+            events.clone(),
+            drained.clone(),
+            Arc::clone(&about),
+        )),
     });
     let plane = Arc::new(plane.map_err(Error::new("no workers"))?);
     warn_of_descriptors(descriptors, &spec, &plane);
@@ -196,13 +201,16 @@ async fn serve(
         events: arriving,
         drained: finished,
     };
+    let kernel = Arc::new(Kernel::new(drained));
+    kernel.start(&spec)?;
     let engine = Engine::restore(seed(), clock::now(), goods.saved);
-    let (engine, thread) = engine::start(engine, Arc::clone(&plane), prober, inputs)
-        .map_err(Error::new("no engine"))?;
+    let planes = (Arc::clone(&plane), Arc::clone(&kernel));
+    let (engine, thread) =
+        engine::start(engine, planes, prober, inputs).map_err(Error::new("no engine"))?;
     let _ = apply::put_in_force(&engine, Arc::clone(&spec), prepared).await?;
 
     let (handle, requests) = Handle::new(Arc::clone(&about), engine.clone());
-    let server = Server::start(handle, Arc::clone(&plane), None, listeners)
+    let server = Server::start(handle, Arc::clone(&plane), Some(kernel.clone()), listeners)
         .map_err(Error::new("no admin API"))?;
     let mut conductor = Conductor {
         about,
@@ -211,6 +219,7 @@ async fn serve(
         directory,
         engine,
         plane,
+        kernel,
         server,
         requests,
         signals,

@@ -8,7 +8,7 @@
 use std::{fmt, io};
 
 use caps::{CapSet, Capability, CapsHashSet};
-use control::spec::{AdminListen, ProbeKind, ServiceKind, Spec};
+use control::spec::{AdminListen, ProbeKind, Spec};
 use rustix::{
     process::{Gid, Uid, geteuid},
     thread,
@@ -74,7 +74,7 @@ fn needed(spec: &Spec) -> CapsHashSet {
     if let AdminListen::Unix { group: Some(_), .. } = spec.admin.listen {
         let _ = keep.insert(Capability::CAP_CHOWN);
     }
-    if uses_kernel(spec) {
+    if l4::is_needed(spec) {
         // Loading the program and its tables, attaching it, following routes and neighbours.
         keep.extend([
             Capability::CAP_BPF,
@@ -83,12 +83,6 @@ fn needed(spec: &Spec) -> CapsHashSet {
         ]);
     }
     keep
-}
-
-/// Whether the kernel data plane is used.
-pub fn uses_kernel(spec: &Spec) -> bool {
-    let is_kernel = |kind: &ServiceKind| matches!(kind, ServiceKind::Kernel(_));
-    spec.services.iter().any(|service| is_kernel(&service.kind))
 }
 
 fn scripts_have_users(spec: &Spec) -> bool {

@@ -77,7 +77,7 @@ impl Node for Daemon {
 
     fn counters(&self) -> Stats {
         let mut counted = stats::of(&self.plane.stats(), self.began.elapsed());
-        if let Some(kernel) = &self.kernel {
+        if let Some(kernel) = self.kernel.as_ref().filter(|k| k.runs()) {
             kernel::count(&mut counted, &kernel.status(), &kernel.services());
         }
         counted
@@ -129,7 +129,11 @@ impl Node for Daemon {
     }
 
     fn connections(&self, filter: Filter, limit: usize) -> Answer<'_, Connections> {
-        let kernel = self.kernel.clone().ok_or_else(no_kernel);
+        let kernel = self
+            .kernel
+            .clone()
+            .filter(|k| k.runs())
+            .ok_or_else(no_kernel);
         Box::pin(async move {
             let kernel = kernel?;
             // With millions of connections this takes longer than others shall wait.

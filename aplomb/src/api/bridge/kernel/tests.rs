@@ -60,6 +60,10 @@ fn vip(name: &str) -> theirs::ServiceStatus {
 struct Fake;
 
 impl Kernel for Fake {
+    fn runs(&self) -> bool {
+        true
+    }
+
     fn status(&self) -> theirs::L4Status {
         theirs::L4Status::default()
     }

@@ -1,0 +1,130 @@
+//! The kernel data plane of this process: started when a configuration first needs it, told every plan from then on.
+//!
+//! It outlives the process: when this one ends, the program goes on with what its tables hold, and the next takes them
+//! over. Two processes never write the tables at once: [`Kernel::rest`] before a successor begins.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use control::{engine::Event, name::BackendKey, plan::Plan, spec::Spec};
+use l4::{
+    L4, Options,
+    status::{Connection, L4Status, ServiceStatus},
+};
+use tokio::sync::mpsc;
+
+use super::handle::Rejected;
+use crate::api;
+
+/// Where the kernel data plane is, if there is one.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    running: RwLock<Option<Arc<L4>>>,
+    drained: mpsc::UnboundedSender<Event>,
+}
+
+/// Tells the engine of backends that have drained.
+struct Drained(mpsc::UnboundedSender<Event>);
+
+impl l4::Reports for Drained {
+    fn drained(&self, backend: BackendKey) {
+        // An engine that is gone needs to know nothing.
+        let _ = self.0.send(Event::DrainedInKernel(backend));
+    }
+}
+
+impl Kernel {
+    pub(super) fn new(drained: mpsc::UnboundedSender<Event>) -> Self {
+        Self {
+            running: RwLock::default(),
+            drained,
+        }
+    }
+
+    /// The plane, if it runs.
+    pub(super) fn running(&self) -> Option<Arc<L4>> {
+        // Nobody panics while holding it.
+        let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
+        running.clone()
+    }
+
+    /// Whether a configuration could be carried out: nothing is attached.
+    pub(super) fn try_out(&self, spec: &Spec) -> Result<(), Rejected> {
+        if !l4::is_needed(spec) || self.running().is_some() {
+            return Ok(());
+        }
+        L4::try_out(&spec.l4).map_err(|e| Rejected::Plane(e.to_string()))
+    }
+
+    /// Has the plane run if the configuration needs it.
+    pub(super) fn start(&self, spec: &Spec) -> Result<(), Rejected> {
+        if !l4::is_needed(spec) || self.running().is_some() {
+            return Ok(());
+        }
+        let started = L4::start(Options {
+            spec: Arc::clone(&spec.l4),
+            reports: Box::new(Drained(self.drained.clone())),
+        });
+        let plane = Arc::new(started.map_err(|e| Rejected::Plane(e.to_string()))?);
+        for attachment in plane.status().interfaces {
+            let (interface, reason) = (attachment.interface, attachment.reason);
+            match attachment.mode {
+                Some(mode) => {
+                    tracing::info!(
+                        interface,
+                        ?mode,
+                        reason,
+                        "the kernel data plane is attached"
+                    );
+                }
+                None => tracing::warn!(interface, reason, "the kernel data plane is not attached"),
+            }
+        }
+        self.put(Some(plane));
+        Ok(())
+    }
+
+    /// Has it go by a plan. Never waits.
+    pub(super) fn apply(&self, plan: &Arc<Plan>) {
+        if let Some(plane) = self.running() {
+            plane.apply(Arc::clone(plan));
+        }
+    }
+
+    /// Lets go of the tables, which a successor is about to write. The program forwards on. Waits for the plane's
+    /// threads.
+    pub(super) fn rest(&self) {
+        self.put(None);
+    }
+
+    fn put(&self, plane: Option<Arc<L4>>) {
+        let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *running, plane);
+        drop(running);
+        // Ends with its last user: with us, but for an answer of the API that is just being made.
+        drop(before);
+    }
+}
+
+impl api::Kernel for Kernel {
+    fn runs(&self) -> bool {
+        self.running().is_some()
+    }
+
+    fn status(&self) -> L4Status {
+        self.running().map(|l4| l4.status()).unwrap_or_default()
+    }
+
+    fn services(&self) -> Vec<ServiceStatus> {
+        self.running().map(|l4| l4.services()).unwrap_or_default()
+    }
+
+    fn connections(&self, limit: usize) -> Vec<Connection> {
+        let read = self.running().map(|l4| l4.connections(limit));
+        read.transpose()
+            .unwrap_or_else(|error| {
+                tracing::warn!(%error, "connections cannot be read");
+                None
+            })
+            .unwrap_or_default()
+    }
+}
