@@ -8,7 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use control::{engine::Event, name::BackendKey, plan::Plan, spec::Spec};
 use l4::{
     L4, Options,
+    filter::Filter,
     status::{Connection, L4Status, ServiceStatus},
+    trace::{Listener, Refused},
 };
 use tokio::sync::mpsc;
 
@@ -61,7 +63,7 @@ impl Kernel {
             return Ok(());
         }
         let started = L4::start(Options {
-            spec: Arc::clone(&spec.l4),
+            spec: Arc::new(spec.l4.clone()),
             reports: Box::new(Drained(self.drained.clone())),
         });
         let plane = Arc::new(started.map_err(|e| Rejected::Plane(e.to_string()))?);
@@ -126,5 +128,9 @@ impl api::Kernel for Kernel {
                 None
             })
             .unwrap_or_default()
+    }
+
+    fn trace(&self, _filter: Filter, _per_second: u32) -> Result<Listener, Refused> {
+        Err(Refused::Broken("the ring is not read yet".into()))
     }
 }
