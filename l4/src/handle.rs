@@ -15,12 +15,14 @@ use control::{
 };
 
 use crate::{
+    filter::Filter,
     load::{StartError, attach::Attachments, object},
     net::Monitor,
     plane::{Condition, Plane, lock},
     report,
     status::{Connection, L4Status, ServiceStatus},
     tables::Tables,
+    trace::{Hub, Listener, Refused},
     worker::{Command, Network, Reports, Worker, rates, settle_settings},
 };
 
@@ -51,6 +53,7 @@ pub struct L4 {
     plane: Arc<Plane>,
     worker: mpsc::Sender<Command>,
     thread: Option<JoinHandle<()>>,
+    trace: Hub,
 }
 
 /// Whether a configuration needs the kernel data plane.
@@ -103,8 +106,10 @@ impl L4 {
             .name("l4".into())
             .spawn(|| worker.run())
             .map_err(of("starting a thread"))?;
+        let trace = Hub::new(Box::new(report::Ring::new(Arc::clone(&plane))));
         Ok(Self {
             plane,
+            trace,
             worker: sender,
             thread: Some(thread),
         })
@@ -178,6 +183,14 @@ impl L4 {
                 lock(&self.plane.meter).zero(slot, &rates::sum(&now));
             }
         }
+    }
+
+    /// Decisions that pass `filter` as they are made, at most so many a second.
+    ///
+    /// # Errors
+    /// Too many listen already, or the program cannot be told to sample.
+    pub fn trace(&self, filter: Filter, per_second: u32) -> Result<Listener, Refused> {
+        self.trace.listen(filter, per_second)
     }
 
     /// Takes programs off their interfaces and everything out of the BPF file system at `pin`: packets are the

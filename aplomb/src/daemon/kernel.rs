@@ -130,7 +130,10 @@ impl api::Kernel for Kernel {
             .unwrap_or_default()
     }
 
-    fn trace(&self, _filter: Filter, _per_second: u32) -> Result<Listener, Refused> {
-        Err(Refused::Broken("the ring is not read yet".into()))
+    fn trace(&self, filter: Filter, per_second: u32) -> Result<Listener, Refused> {
+        match self.running() {
+            Some(plane) => plane.trace(filter, per_second),
+            None => Err(Refused::Broken("the kernel data plane does not run".into())),
+        }
     }
 }

@@ -2,12 +2,13 @@
 
 mod connections;
 mod services;
+mod tap;
 
 use std::io;
 
 use xdp::abi::{FlowState, LAYOUT, PassReason, Reason, Tick};
 
-pub(crate) use self::{connections::connections, services::services};
+pub(crate) use self::{connections::connections, services::services, tap::Ring};
 use crate::{
     plane::{Plane, lock},
     status::{L4Status, Tally, Timeout},
