@@ -165,6 +165,10 @@ pub trait Tables<F: Family>: Sized {
     fn weigh(&self, slot: u32, scheduler: u32) -> u64 {
         super::schedule::weigh(self, slot, scheduler)
     }
+    /// [`fn@super::schedule::compare`]; as [`Tables::pick`].
+    fn compare(&self, service: u32, scheduler: u32, offset: u32, from: u32, chosen: u32) -> u32 {
+        super::schedule::compare(self, service, scheduler, offset, from, chosen)
+    }
     /// [`fn@super::schedule::home`]; as [`Tables::pick`].
     fn home(&self, service: u32, dst: F::Addr, replicated: bool) -> u32 {
         super::schedule::home(self, service, dst, replicated)

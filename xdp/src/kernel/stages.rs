@@ -259,6 +259,19 @@ pub(super) extern "C" fn pick(service: u32, scheduler: u32, key: u32, more: u32)
     decide::schedule::pick::<V4, _>(&apart(), service, scheduler, key, more)
 }
 
+/// [`fn@decide::schedule::compare`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(super) extern "C" fn compare(
+    service: u32,
+    scheduler: u32,
+    offset: u32,
+    from: u32,
+    chosen: u32,
+) -> u32 {
+    decide::schedule::compare::<V4, _>(&apart(), service, scheduler, offset, from, chosen)
+}
+
 /// [`fn@decide::schedule::weigh`].
 #[unsafe(no_mangle)]
 #[inline(never)]

@@ -212,6 +212,18 @@ macro_rules! tables {
             }
 
             #[inline(always)]
+            fn compare(
+                &self,
+                service: u32,
+                scheduler: u32,
+                offset: u32,
+                from: u32,
+                chosen: u32,
+            ) -> u32 {
+                super::stages::compare(service, scheduler, offset, from, chosen)
+            }
+
+            #[inline(always)]
             fn weigh(&self, slot: u32, scheduler: u32) -> u64 {
                 super::stages::weigh(slot, scheduler)
             }

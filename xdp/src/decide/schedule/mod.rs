@@ -9,7 +9,10 @@ mod ring;
 mod scan;
 mod table;
 
-pub use self::{locality::home, scan::weigh};
+pub use self::{
+    locality::home,
+    scan::{compare, weigh},
+};
 use super::{Entry, NO_SLOT, Tables, begin, get, load};
 use crate::abi::{Family, Scheduler, Service, Tuple};
 
@@ -73,7 +76,7 @@ pub fn pick<F: Family, T: Tables<F>>(
         Scheduler::SourceHash | Scheduler::Maglev | Scheduler::DestinationHash => {
             table::look(tables, span, (key, more), get!(service.flags))
         }
-        _ => scan::best(tables, Span::of(get!(service.members)), scheduler),
+        _ => scan::best(tables, slot, Span::of(get!(service.members)), scheduler),
     }
 }
 

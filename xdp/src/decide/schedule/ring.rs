@@ -1,7 +1,11 @@
 //! Rings: `rr` and `wrr` in turn, `twos` by chance.
 
-use super::{super::NO_SLOT, Span, Tables, usable};
-use crate::abi::{Family, RING_TRIES};
+use super::{
+    super::NO_SLOT,
+    Span, Tables,
+    scan::{NEVER, is_less},
+};
+use crate::abi::{Family, RING_TRIES, Scheduler};
 
 /// The next of the ring that takes new work.
 #[inline(always)]
@@ -17,7 +21,7 @@ pub(super) fn turn<F: Family, T: Tables<F>>(tables: &T, service: u32, span: Span
         let Some(slot) = tables.scheduled(span.start.wrapping_add(turn % span.length)) else {
             break;
         };
-        if usable(tables, slot).is_some() {
+        if tables.weigh(slot, Scheduler::Lc as u32) != NEVER {
             return slot;
         }
         tries += 1;
@@ -32,7 +36,7 @@ pub(super) fn twos<F: Family, T: Tables<F>>(tables: &T, span: Span) -> u32 {
         return NO_SLOT;
     }
     let mut chosen = NO_SLOT;
-    let (mut overhead, mut weight) = (0, 0);
+    let mut best = NEVER;
     let mut drawn = 0;
     let mut tries = 0;
     while tries < RING_TRIES && drawn < 2 {
@@ -41,14 +45,14 @@ pub(super) fn twos<F: Family, T: Tables<F>>(tables: &T, span: Span) -> u32 {
         else {
             break;
         };
-        let Some(busy) = usable(tables, slot) else {
+        let weight = tables.weigh(slot, Scheduler::Wlc as u32);
+        if weight == NEVER {
             continue;
-        };
+        }
         drawn += 1;
-        if chosen == NO_SLOT || overhead * u64::from(busy.weight) > busy.overhead() * weight {
+        if best == NEVER || is_less(weight, best) {
             chosen = slot;
-            overhead = busy.overhead();
-            weight = u64::from(busy.weight);
+            best = weight;
         }
     }
     chosen

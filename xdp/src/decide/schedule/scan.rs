@@ -1,15 +1,23 @@
 //! Schedulers that compare all members: `lc`, `wlc`, `sed`, `nq`, `fo`, `ovf`. Of equals the first is taken, in
 //! the order of the list: last added first.
 
-use super::{super::NO_SLOT, Span, Tables, usable};
+use super::{super::NO_SLOT, Span, Tables, get, usable};
 use crate::abi::{Family, SCAN, Scheduler};
 
 /// What [`fn@weigh`] says of a member that may not be chosen.
 pub(super) const NEVER: u64 = u64::MAX;
 
+/// Members that are compared in one go: the verifier of older kernels follows each turn of a loop in every way.
+const PART: u32 = 32;
+
 /// The best member for a new connection: the least cost by share.
 #[inline(always)]
-pub(super) fn best<F: Family, T: Tables<F>>(tables: &T, span: Span, scheduler: Scheduler) -> u32 {
+pub(super) fn best<F: Family, T: Tables<F>>(
+    tables: &T,
+    service: u32,
+    span: Span,
+    scheduler: Scheduler,
+) -> u32 {
     // A longer list is looked at from any place: what is found is the best of those looked at.
     let offset = if span.length > SCAN {
         tables.random() % span.length
@@ -17,24 +25,59 @@ pub(super) fn best<F: Family, T: Tables<F>>(tables: &T, span: Span, scheduler: S
         0
     };
     let mut chosen = NO_SLOT;
-    let (mut least, mut share) = (0_u64, 1_u64);
+    let mut from = 0;
+    while from < SCAN && from < span.length {
+        chosen = tables.compare(service, scheduler as u32, offset, from, chosen);
+        from += PART;
+    }
+    chosen
+}
+
+/// The best of `chosen` and of the members from `from` on, as many as are compared in one go; they are counted from
+/// `offset`.
+#[inline(always)]
+pub fn compare<F: Family, T: Tables<F>>(
+    tables: &T,
+    service: u32,
+    scheduler: u32,
+    offset: u32,
+    from: u32,
+    chosen: u32,
+) -> u32 {
+    let Some(service) = tables.service(service) else {
+        return chosen;
+    };
+    let span = Span::of(get!(service.members));
+    if span.length == 0 {
+        return chosen;
+    }
+    let mut chosen = chosen;
+    // Cost in the upper half, share in the lower: this one loses against all.
+    let mut best = NEVER;
+    if chosen != NO_SLOT {
+        best = tables.weigh(chosen, scheduler);
+    }
     let mut i = 0;
     // Few branches: the verifier follows each of them in each turn.
-    while i < SCAN && i < span.length {
-        let at = offset.wrapping_add(i) % span.length;
+    while i < PART && from + i < span.length {
+        let at = offset.wrapping_add(from + i) % span.length;
         i += 1;
         let Some(slot) = tables.scheduled(span.start.wrapping_add(at)) else {
             break;
         };
-        let weight = tables.weigh(slot, scheduler as u32);
-        let (cost, per) = (weight >> 32, weight & 0xffff_ffff);
-        if weight != NEVER && (chosen == NO_SLOT || least * per > cost * share) {
+        let weight = tables.weigh(slot, scheduler);
+        if weight != NEVER && (best == NEVER || is_less(weight, best)) {
             chosen = slot;
-            least = cost;
-            share = per;
+            best = weight;
         }
     }
     chosen
+}
+
+/// Whether one weight is less than another: cost by share.
+#[inline(always)]
+pub(super) fn is_less(one: u64, other: u64) -> bool {
+    (other >> 32) * (one & 0xffff_ffff) > (one >> 32) * (other & 0xffff_ffff)
 }
 
 /// What a member costs (upper half) and what share it has (lower half) by a scheduler's rule.

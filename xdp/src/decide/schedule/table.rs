@@ -1,6 +1,6 @@
 //! Hash tables: `sh` and `mh` by the client, `dh` by the address it asked for.
 
-use super::{super::NO_SLOT, Span, Tables, hash, usable};
+use super::{super::NO_SLOT, Span, Tables, hash, scan::NEVER};
 use crate::abi::{Family, RING_TRIES, Scheduler, Tuple, service_flags};
 
 /// What is hashed.
@@ -34,7 +34,7 @@ pub(super) fn look<F: Family, T: Tables<F>>(
         let Some(slot) = tables.scheduled(span.start.wrapping_add(at)) else {
             break;
         };
-        if usable(tables, slot).is_some() {
+        if tables.weigh(slot, Scheduler::Lc as u32) != NEVER {
             return slot;
         }
         if flags & service_flags::FALLBACK == 0 {
