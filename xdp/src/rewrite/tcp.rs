@@ -13,6 +13,7 @@ use crate::{
         Frame, Kind, Packet,
         header::{Ethernet, Ports, Tcp, proto, tcp_flags},
     },
+    verifier::below,
 };
 
 /// Options (RFC 9293, 3.1).
@@ -39,28 +40,30 @@ pub fn clamp_mss<F: Family>(frame: Frame, packet: &Packet<F>, mss: u16) -> Optio
     let tcp: Tcp = frame.read(packet.l4)?;
     let end = usize::from(tcp.offset >> 4) * 4;
     let mut at = size_of::<Tcp>();
+    let mut found = 0;
     for _ in 0..MOST {
         if at + option::MSS_LENGTH > end {
             break;
         }
-        let kind: u8 = frame.read(packet.l4 + at)?;
-        if kind == option::NOTHING {
-            at += 1;
-            continue;
+        // Less than 60 already; said anew, so that to the verifier each turn begins as the one before.
+        at = below(at, 0x3f);
+        let [kind, length] = frame.read::<u16>(packet.l4 + at)?.to_ne_bytes();
+        let length = match kind {
+            option::NOTHING => 1,
+            _ => usize::from(length),
+        };
+        if kind == option::MSS && length == option::MSS_LENGTH {
+            found = at + 2;
         }
-        let length = usize::from(frame.read::<u8>(packet.l4 + at + 1)?);
-        if kind == option::END || length < 2 {
-            break;
-        }
-        if kind == option::MSS {
-            if length == option::MSS_LENGTH {
-                lower(frame, packet.l4, at + 2, mss)?;
-            }
+        if kind == option::MSS || kind == option::END || (length < 2 && kind != option::NOTHING) {
             break;
         }
         at += length;
     }
-    Some(())
+    if found == 0 {
+        return Some(());
+    }
+    lower(frame, packet.l4, found, mss)
 }
 
 /// Lowers the MSS that lies `at` bytes into the TCP header.
