@@ -2,7 +2,7 @@
 
 use aya_ebpf::bindings::{xdp_action, xdp_md};
 use xdp::{
-    decide::{self, Action, Table, Tables, Verdict},
+    decide::{self, Action, Tables, Verdict},
     packet::{self, Kind, Packet, Parsed},
     rewrite::Room,
 };
@@ -22,11 +22,27 @@ const WHOLE6: u32 = 0x106;
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "xdp")]
 extern "C" fn aplomb(ctx: *mut xdp_md) -> u32 {
-    match short_road(ctx) {
+    let action = match common_road(ctx) {
+        OTHER => short_road(ctx),
+        action => action,
+    };
+    match action {
         WHOLE4 => whole_road::<V4>(ctx),
         WHOLE6 => whole_road::<V6>(ctx),
         action => action,
     }
+}
+
+/// What [`fn@common_road`] returns of a packet that it does not know or whose flow it does not find.
+const OTHER: u32 = 0x100;
+
+/// The short road for the most common packets alone: all offsets are constants, and few registers are needed.
+#[inline(never)]
+fn common_road(ctx: *mut xdp_md) -> u32 {
+    let Some(packet) = packet::common(Context(ctx).frame()) else {
+        return OTHER;
+    };
+    established(ctx, &packet).unwrap_or(OTHER)
 }
 
 /// Reads the packet, and goes the short road with it if it may. What it needs of the stack is free again for the whole
@@ -48,27 +64,10 @@ fn road<F: Staged>(ctx: *mut xdp_md, packet: &Packet<F>, whole: u32) -> u32
 where
     Kernel: Tables<F>,
 {
-    // SAFETY: the context is the program's argument.
-    let ifindex = unsafe { (*ctx).ingress_ifindex };
-    let kernel = Kernel {
-        ctx: ctx.cast(),
-        ifindex,
-    };
-    if packet.kind == Kind::Whole {
-        if let Some(flow) = <Kernel as Tables<F>>::flow(&kernel, Table::Established, &packet.tuple)
-        {
-            if let Some(kept) = decide::established(&kernel, packet, flow) {
-                // SAFETY: a map's value is readable.
-                let flow: &Flow<F> = unsafe { &*flow.as_ptr() };
-                let to = flow.becomes(packet.tuple.proto);
-                let hop = flow.hop;
-                let mut context = Context(ctx);
-                if act::rewrite(&mut context, &bounded(packet), kept.method, &to, &hop).is_some() {
-                    return act::leave(hop.ifindex, ifindex);
-                }
-                return dropped(Reason::NoRoom as u32);
-            }
-        }
+    if packet.kind == Kind::Whole
+        && let Some(action) = established(ctx, &bounded(packet))
+    {
+        return action;
     }
     let Some(work) = F::work() else {
         return dropped(Reason::NoRoom as u32);
@@ -78,6 +77,29 @@ where
     work.packet = *packet;
     work.verdict = Verdict::new(packet.tuple);
     whole
+}
+
+/// The short road of a whole packet; none if it must go the whole one.
+#[inline(always)]
+fn established<F: Staged>(ctx: *mut xdp_md, packet: &Packet<F>) -> Option<u32>
+where
+    Kernel: Tables<F>,
+{
+    let kernel = Kernel {
+        ctx: ctx.cast(),
+        ifindex: 0,
+    };
+    let flow = F::established(&packet.tuple)?;
+    let kept = decide::established(&kernel, packet, flow)?;
+    // SAFETY: a map's value is readable.
+    let flow: &Flow<F> = unsafe { &*flow.as_ptr() };
+    let to = flow.becomes(packet.tuple.proto);
+    let hop = flow.hop;
+    if act::rewrite(&mut Context(ctx), packet, kept.method, &to, &hop).is_none() {
+        return Some(dropped(Reason::NoRoom as u32));
+    }
+    // SAFETY: the context is the program's argument.
+    Some(act::leave(hop.ifindex, unsafe { (*ctx).ingress_ifindex }))
 }
 
 /// The whole road.

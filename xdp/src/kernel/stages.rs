@@ -15,12 +15,14 @@ use super::{
     tables::{Kernel, lookup, map},
     trace,
 };
-use crate::abi::{Family, Method, V4, V6};
+use crate::abi::{Family, Flow, Method, Tuple, V4, V6};
 
 /// A family whose stages there are.
 pub(super) trait Staged: Family {
     /// The packet in hand.
     fn work() -> Option<Entry<Work<Self>>>;
+    /// The established flow of a tuple.
+    fn established(tuple: &Tuple<Self>) -> Option<Entry<Flow<Self>>>;
     /// Runs a stage.
     fn run(ctx: *mut xdp_md, stage: Stage) -> bool;
     /// Puts a sample into the trace.
@@ -76,13 +78,51 @@ pub(super) fn bounded<F: Family>(packet: &Packet<F>) -> Packet<F> {
     }
 }
 
+/// The established flow of a tuple. The key is put down in words as the kernel's hash reads it: a processor that must
+/// bring halves together that it has just stored waits for them.
+#[inline(always)]
+fn find4(tuple: &Tuple<V4>) -> Option<Entry<Flow<V4>>> {
+    let key = [
+        tuple.src,
+        tuple.dst,
+        u32::from(tuple.sport) | u32::from(tuple.dport) << 16,
+        u32::from(tuple.proto),
+    ];
+    lookup(map!(FLOWS4), &key)
+}
+
+/// The same for IPv6.
+#[inline(always)]
+fn find6(tuple: &Tuple<V6>) -> Option<Entry<Flow<V6>>> {
+    let (src, dst) = (tuple.src, tuple.dst);
+    let ports = u32::from(tuple.sport) | u32::from(tuple.dport) << 16;
+    let key = [
+        src.a,
+        src.b,
+        src.c,
+        src.d,
+        dst.a,
+        dst.b,
+        dst.c,
+        dst.d,
+        ports,
+        u32::from(tuple.proto),
+    ];
+    lookup(map!(FLOWS6), &key)
+}
+
 macro_rules! stages {
     ($family:ident, $work:ident, $error:ident, $recall:ident, $follow:ident, $choose:ident, $begin:ident, $keep:ident, $trace:ident,
-     $plain:ident, $tunnel:ident, $inner:ident, $answer:ident, $home:ident) => {
+     $find:ident, $plain:ident, $tunnel:ident, $inner:ident, $answer:ident, $home:ident) => {
         impl Staged for $family {
             #[inline(always)]
             fn work() -> Option<Entry<Work<$family>>> {
                 lookup(map!($work), &0_u32)
+            }
+
+            #[inline(always)]
+            fn established(tuple: &Tuple<$family>) -> Option<Entry<Flow<$family>>> {
+                $find(tuple)
             }
 
             #[inline(always)]
@@ -235,12 +275,12 @@ macro_rules! stages {
 }
 
 stages!(
-    V4, WORK4, error4, recall4, follow4, choose4, begin4, keep4, trace4, plain4, tunnel4, inner4,
-    answer4, home4
+    V4, WORK4, error4, recall4, follow4, choose4, begin4, keep4, trace4, find4, plain4, tunnel4,
+    inner4, answer4, home4
 );
 stages!(
-    V6, WORK6, error6, recall6, follow6, choose6, begin6, keep6, trace6, plain6, tunnel6, inner6,
-    answer6, home6
+    V6, WORK6, error6, recall6, follow6, choose6, begin6, keep6, trace6, find6, plain6, tunnel6,
+    inner6, answer6, home6
 );
 
 /// The tables without a packet.

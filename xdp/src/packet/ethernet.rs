@@ -46,6 +46,6 @@ fn tag(frame: Frame, at: usize) -> Result<u16, Other> {
 
 /// Whether an address that begins with these two bytes is one of a group (broadcast is, too).
 #[inline(always)]
-fn group(first: u16) -> bool {
+pub(super) fn group(first: u16) -> bool {
     u16::from_be(first) & 0x0100 != 0
 }
