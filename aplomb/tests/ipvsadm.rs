@@ -236,3 +236,108 @@ fn what_does_not_go_together() {
     }
     assert!(checked > 300, "only {checked} rows were checked");
 }
+
+/// Lines of a restore made of pieces at random: whatever they are, there is an answer, and what is saved of the table
+/// makes the same table.
+#[test]
+fn whatever_is_restored_can_be_saved_and_restored() {
+    const PIECES: [&str; 40] = [
+        "-A",
+        "-a",
+        "-E",
+        "-e",
+        "-D",
+        "-d",
+        "-C",
+        "-Z",
+        "-L",
+        "-Ln",
+        "-S",
+        "--set",
+        "-t",
+        "-u",
+        "--sctp-service",
+        "-r",
+        "192.168.1.100:80",
+        "vip.test:http",
+        "[fd00:1::100]:80",
+        "0:0",
+        "10.0.0.11",
+        "10.0.0.12:8080",
+        "[fd00:2::11]:0",
+        "-m",
+        "-g",
+        "-i",
+        "-p",
+        "300",
+        "-s",
+        "mh",
+        "-b",
+        "mh-port,flag-1",
+        "-M",
+        "64",
+        "--tun-type",
+        "gue",
+        "--tun-port=6080",
+        "-w",
+        "-x",
+        "\n",
+    ];
+    let hosts = Hosts::default();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        usize::try_from(random % below as u64).unwrap()
+    };
+    let mut made = 0;
+    for _ in 0..2000 {
+        let mut text = String::from("-A -t 192.168.1.100:80\n-A -u [fd00:1::100]:80 -p\n");
+        for _ in 0..next(60) {
+            // Often what makes sense, so that not every line ends at its first word.
+            text.push_str(match next(12) {
+                0 => "\n-a -t 192.168.1.100:80 -r 10.0.0.11 -m -w 3",
+                1 => "\n-a -u [fd00:1::100]:80 -r [fd00:2::11]:53",
+                2 => "\n-A -t vip.test:http-alt -s sh -p 3 -M 255.255.0.0",
+                _ => PIECES[next(PIECES.len())],
+            });
+            text.push(' ');
+        }
+        let restored = |text: &str| {
+            let mut model = Model::default();
+            let all = ["-R".to_owned()];
+            let _ = run(
+                "ipvsadm",
+                &all,
+                &mut text.as_bytes(),
+                &hosts,
+                &mut model,
+                Seed(0),
+            );
+            let all = ["-S".to_owned(), "-n".to_owned()];
+            let saved = run(
+                "ipvsadm",
+                &all,
+                &mut "".as_bytes(),
+                &hosts,
+                &mut model,
+                Seed(0),
+            );
+            let mut lines: Vec<String> = saved.stdout.lines().map(str::to_owned).collect();
+            // The order of equals depends on which was added last.
+            lines.sort_unstable();
+            lines
+        };
+        let saved = restored(&text);
+        made += saved.len();
+        let again = {
+            let services = saved.iter().filter(|line| line.starts_with("-A"));
+            let servers = saved.iter().filter(|line| line.starts_with("-a"));
+            let lines: Vec<&str> = services.chain(servers).map(String::as_str).collect();
+            restored(&lines.join("\n"))
+        };
+        assert_eq!(saved, again, "{text}");
+    }
+    assert!(made > 4000, "only {made} lines were made");
+}

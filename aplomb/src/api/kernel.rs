@@ -1,5 +1,6 @@
 //! What the admin API asks of the kernel data plane. [`l4`]'s handle does it; tests have one of their own.
 
+use control::name::Name;
 use l4::{
     filter::Filter,
     status::{Connection, L4Status, ServiceStatus},
@@ -16,6 +17,8 @@ pub trait Kernel: Send + Sync + 'static {
     fn services(&self) -> Vec<ServiceStatus>;
     /// At most `limit` connections and templates. With millions of them this takes a while.
     fn connections(&self, limit: usize) -> Vec<Connection>;
+    /// Puts the counters of a service to zero, or of all.
+    fn zero(&self, service: Option<&Name>);
     /// Decisions that pass `filter`, at most so many a second, as they are made.
     ///
     /// # Errors

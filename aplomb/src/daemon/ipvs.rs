@@ -101,3 +101,71 @@ fn write(path: &Path, overlay: &Overlay) -> io::Result<()> {
         .and_then(|()| fs::rename(&temporary, path))
         .inspect_err(|_| drop(fs::remove_file(&temporary)))
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use control::{
+        ipvs::{Protocol, Service, ServiceId},
+        spec::AdminListen,
+    };
+
+    use super::*;
+
+    fn file(directory: &Path) -> Spec {
+        Spec {
+            admin: AdminSpec {
+                listen: AdminListen::Unix {
+                    path: directory.join("admin.sock"),
+                    mode: 0o600,
+                    group: None,
+                },
+                metrics: None,
+            },
+            ..Spec::default()
+        }
+    }
+
+    fn add() -> Edit {
+        Edit::AddService(Service::new(ServiceId {
+            protocol: Protocol::Udp,
+            address: "192.0.2.1:53".parse().unwrap(),
+        }))
+    }
+
+    #[test]
+    fn a_restart_keeps_what_was_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = file(dir.path());
+        let first = Ipvs::restore(spec.clone());
+        let (changed, outcomes) = first.edited(&[add(), add()]);
+        assert_eq!(outcomes, [None, Some(Error::ServiceExists)]);
+        changed.keep(&spec.admin);
+        let again = Ipvs::restore(spec.clone());
+        assert_eq!(again, changed);
+        assert_eq!(again.effective().services.len(), 1);
+        assert_eq!(
+            again.rebase(spec.clone()).1.len(),
+            1,
+            "it is told that it stays"
+        );
+
+        let (empty, _) = again.edited(&[Edit::Flush]);
+        empty.keep(&spec.admin);
+        assert_eq!(
+            fs::read_dir(dir.path()).unwrap().count(),
+            0,
+            "nothing is left behind"
+        );
+        assert_eq!(Ipvs::restore(spec), first);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_in_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = file(dir.path());
+        fs::write(path(&spec.admin), "nonsense").unwrap();
+        assert!(Ipvs::restore(spec).table().services.is_empty());
+    }
+}

@@ -4,6 +4,7 @@
 //! API.
 
 mod explain;
+mod ipvs;
 mod kernel;
 mod stats;
 mod status;
@@ -14,7 +15,7 @@ use control::{
     config::{Diagnostics, Style},
     engine::{Operation, Refusal},
     ipvs::{
-        Edit, Error,
+        Edit, Error, ServiceId,
         listing::{Connection, Listing},
     },
 };
@@ -156,17 +157,41 @@ impl Node for Daemon {
     fn ipvs(&self) -> Answer<'_, Listing> {
         Box::pin(async {
             let (table, size) = self.handle.ipvs_table().await.map_err(ending)?;
-            Ok(Listing::of(&table, size))
+            let counted = self.kernel.as_ref().map(|kernel| kernel.services());
+            Ok(ipvs::listing(&table, size, &counted.unwrap_or_default()))
         })
     }
 
-    fn ipvs_connections(&self, _limit: usize) -> Answer<'_, Vec<Connection>> {
-        // The kernel's plane is not driven by this process yet: it knows of no connection.
-        Box::pin(async { Ok(Vec::new()) })
+    fn ipvs_connections(&self, limit: usize) -> Answer<'_, Vec<Connection>> {
+        let kernel = self.kernel.clone();
+        Box::pin(async move {
+            // Without a plane there are none.
+            let Some(kernel) = kernel else {
+                return Ok(Vec::new());
+            };
+            let look = move || {
+                let all = kernel.connections(limit).into_iter();
+                all.filter_map(ipvs::connection).collect()
+            };
+            tokio::task::spawn_blocking(look)
+                .await
+                .map_err(|_| ending(Gone))
+        })
     }
 
     fn ipvs_edit(&self, edits: Vec<Edit>) -> Answer<'_, Vec<Option<Error>>> {
-        Box::pin(async { self.handle.ipvs_edit(edits).await.map_err(rejected) })
+        Box::pin(async move {
+            let outcomes = self.handle.ipvs_edit(edits.clone()).await;
+            let outcomes = outcomes.map_err(rejected)?;
+            if let Some(kernel) = &self.kernel {
+                for (edit, outcome) in edits.iter().zip(&outcomes) {
+                    if let (Edit::Zero(id), None) = (edit, outcome) {
+                        zero(&**kernel, *id);
+                    }
+                }
+            }
+            Ok(outcomes)
+        })
     }
 
     fn upgrade(&self, binary: Option<PathBuf>) -> Answer<'_, u32> {
@@ -190,6 +215,16 @@ impl Node for Daemon {
 
     fn reopen_logs(&self) -> Answer<'_, ()> {
         Box::pin(async { self.handle.reopen_logs().await.map_err(ending) })
+    }
+}
+
+/// Puts the counters of one virtual service to zero, or of all.
+fn zero(kernel: &dyn Kernel, id: Option<ServiceId>) {
+    let Some(id) = id else {
+        return kernel.zero(None);
+    };
+    if let Some(name) = ipvs::name(&kernel.services(), id) {
+        kernel.zero(Some(name));
     }
 }
 

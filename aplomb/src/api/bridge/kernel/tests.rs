@@ -72,6 +72,8 @@ impl Kernel for Fake {
         vec![vip("a"), vip("b")]
     }
 
+    fn zero(&self, _service: Option<&Name>) {}
+
     fn trace(&self, _filter: Filter, _per_second: u32) -> Result<Listener, Refused> {
         Err(Refused::TooMany)
     }
