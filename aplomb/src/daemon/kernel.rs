@@ -5,7 +5,12 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use control::{engine::Event, name::BackendKey, plan::Plan, spec::Spec};
+use control::{
+    engine::Event,
+    name::{BackendKey, Name},
+    plan::Plan,
+    spec::Spec,
+};
 use l4::{
     L4, Options,
     filter::Filter,
@@ -128,6 +133,12 @@ impl api::Kernel for Kernel {
                 None
             })
             .unwrap_or_default()
+    }
+
+    fn zero(&self, service: Option<&Name>) {
+        if let Some(l4) = self.running() {
+            l4.zero(service);
+        }
     }
 
     fn trace(&self, filter: Filter, per_second: u32) -> Result<Listener, Refused> {
