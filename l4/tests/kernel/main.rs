@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod flows;
+mod life;
 mod packet;
 mod plans;
 mod rig;
