@@ -46,7 +46,8 @@ unsafe impl Plain for Hop {}
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Flow<F: Family> {
-    /// The tick after which it counts no more; moved on by each packet.
+    /// The tick after which it counts no more; moved on by each packet of this direction. Of two directions, a flow ends
+    /// when both are past.
     pub expires: u32,
     /// A [`FlowState`]. Kept in the client's direction; the other's copy is only a hint.
     pub state: u8,

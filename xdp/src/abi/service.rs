@@ -94,9 +94,9 @@ pub mod service_flags {
     pub const FULL_NAT: u32 = 64;
     /// A template whose backend takes nothing more is forgotten (`expire_quiescent_template`).
     pub const EXPIRE_QUIESCENT: u32 = 128;
-    /// QUIC connection IDs may name the backend (QUIC-LB).
+    /// QUIC connection IDs may name the backend (QUIC-LB). The program does not act on it yet.
     pub const QUIC_LB: u32 = 256;
-    /// SYN cookies answer for the backend (`nat` alone).
+    /// SYN cookies answer for the backend (`nat` alone). The program does not act on it yet.
     pub const SYN_COOKIES: u32 = 512;
     /// Decisions are sampled into the trace ring.
     pub const TRACE: u32 = 1024;
