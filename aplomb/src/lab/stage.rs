@@ -1,6 +1,10 @@
 //! A site with its servers at work, and what a daemon for it needs: a configuration, and a place to pin programs.
 
-use std::{fmt::Write, io, path::PathBuf};
+use std::{
+    fmt::Write,
+    io,
+    path::{Path, PathBuf},
+};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tokio::runtime::Handle;
@@ -11,6 +15,11 @@ use super::{
     site::{Mode, Plan, SERVERS, Site, Space},
     unwrap,
 };
+
+/// What the names of all stages' directories begin with; the process's number comes next.
+const PREFIX: &str = "aplomb-lab-l4-";
+/// The BPF file system in it.
+const PINS: &str = "bpf";
 
 /// The whole; what it made is gone when it is dropped.
 #[derive(Debug)]
@@ -33,7 +42,10 @@ impl Stage {
     pub(super) fn new(plan: Plan) -> io::Result<Self> {
         let site = Site::new(plan)?;
         let client = aside::runtime(Some(&site.client))?;
-        let directory = tempfile::Builder::new().prefix("aplomb-lab-").tempdir()?;
+        sweep();
+        let directory = tempfile::Builder::new()
+            .prefix(&format!("{PREFIX}{}-", std::process::id()))
+            .tempdir()?;
         let mut stage = Self {
             backends: Vec::new(),
             client,
@@ -64,12 +76,28 @@ impl Stage {
 
     /// A BPF file system.
     fn pins(&self) -> PathBuf {
-        self.directory.path().join("bpf")
+        self.directory.path().join(PINS)
     }
 
     /// The daemon's configuration, but for `[admin]`.
     pub(super) fn config(&self) -> String {
         config(self.site.plan, &self.pins().join("aplomb"))
+    }
+}
+
+/// Removes the directories of labs whose process was killed before it could, and the programs pinned in them.
+fn sweep() {
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        let owner = rest.and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if owner.is_some_and(|owner| !Path::new(&format!("/proc/{owner}")).exists()) {
+            let _ = unmount(entry.path().join(PINS), UnmountFlags::DETACH);
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -81,7 +109,7 @@ fn unwrap_in(space: &Space) -> io::Result<()> {
     space.ip(&format!("link set {} up", unwrap::DEVICE))
 }
 
-fn config(plan: Plan, pins: &std::path::Path) -> String {
+fn config(plan: Plan, pins: &Path) -> String {
     let mut config = format!("[l4]\npin = \"{}\"\n", pins.display());
     config.push_str(
         "\n[[pool]]\nname = \"web\"\nbalance = \"wlc\"\n\
@@ -113,8 +141,6 @@ impl Drop for Stage {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
