@@ -141,6 +141,9 @@ fn start(options: &Options, before: &mut Before) -> Result<(), Error> {
     apply::warn(&admitted.warnings);
     let descriptors = limits::raise_descriptors();
     before.look_around(options, &spec)?;
+    // What `ipvsadm` changed is in force again, over the file as it is now.
+    let ipvs = Ipvs::restore(spec);
+    let spec = ipvs.effective();
     privileges::give_up(&spec, options.user.as_deref(), options.group.as_deref())
         .map_err(|e| Error(e.to_string()))?;
     // From here on there are other threads.
@@ -151,7 +154,7 @@ fn start(options: &Options, before: &mut Before) -> Result<(), Error> {
     runtime.block_on(serve(
         options,
         before,
-        (spec, config.directory),
+        (spec, ipvs, config.directory),
         log,
         descriptors,
     ))
@@ -160,7 +163,7 @@ fn start(options: &Options, before: &mut Before) -> Result<(), Error> {
 async fn serve(
     options: &Options,
     before: &mut Before,
-    (spec, directory): (Spec, PathBuf),
+    (spec, ipvs, directory): (Spec, Ipvs, PathBuf),
     log: Log,
     descriptors: u64,
 ) -> Result<(), Error> {
@@ -182,9 +185,6 @@ async fn serve(
     let plane = Arc::new(plane.map_err(Error::new("no workers"))?);
     warn_of_descriptors(descriptors, &spec, &plane);
 
-    // What `ipvsadm` changed is in force again, over the file as it is now.
-    let ipvs = Ipvs::restore(spec);
-    let spec = ipvs.effective();
     let place = if before.predecessor.is_some() {
         Place::Predecessor
     } else {

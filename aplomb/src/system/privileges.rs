@@ -8,7 +8,7 @@
 use std::{fmt, io};
 
 use caps::{CapSet, Capability, CapsHashSet};
-use control::spec::{AdminListen, ProbeKind, Spec};
+use control::spec::{AdminListen, L4Spec, ProbeKind, Spec};
 use rustix::{
     process::{Gid, Uid, geteuid},
     thread,
@@ -74,7 +74,8 @@ fn needed(spec: &Spec) -> CapsHashSet {
     if let AdminListen::Unix { group: Some(_), .. } = spec.admin.listen {
         let _ = keep.insert(Capability::CAP_CHOWN);
     }
-    if l4::is_needed(spec) {
+    // Who says how the kernel's plane is to run without a service for it means to make them with `ipvsadm`.
+    if l4::is_needed(spec) || spec.l4 != L4Spec::default() {
         // Loading the program and its tables, attaching it, following routes and neighbours.
         keep.extend([
             Capability::CAP_BPF,
