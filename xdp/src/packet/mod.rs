@@ -15,6 +15,7 @@ mod v6;
 pub(crate) use self::frame::merge;
 pub use self::{frame::Frame, icmp::next_hop_mtu};
 use crate::abi::{Family, PassReason, Reason, Tuple, V4, V6};
+use crate::verifier::below;
 
 /// What the program needs to know of a packet of one family. Offsets are from the frame's first byte.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +121,8 @@ pub fn common(frame: Frame) -> Option<Packet<V4>> {
         return None;
     }
     let ip: header::Ipv4 = frame.read(L3)?;
-    let length = usize::from(u16::from_be(ip.length));
+    // Verifiers of older kernels do not know that what was swapped is as small as before.
+    let length = below(usize::from(u16::from_be(ip.length)), 0xffff);
     if ip.version_ihl != NO_OPTIONS
         || ip.fragment & FRAGMENT.to_be() != 0
         || !frame.holds(L3 + length)

@@ -6,6 +6,7 @@ use super::{
     icmp, merge, transport,
 };
 use crate::abi::{Tuple, V4};
+use crate::verifier::below;
 
 const DONT_FRAGMENT: u16 = 0x4000;
 const MORE: u16 = 0x2000;
@@ -16,7 +17,7 @@ const OFFSET: u16 = 0x1fff;
 pub(super) fn parse(frame: Frame, l3: usize) -> Result<Packet<V4>, Other> {
     let ip: Ipv4 = frame.read(l3).ok_or(MALFORMED)?;
     let header = header_length(&ip).ok_or(MALFORMED)?;
-    let length = usize::from(u16::from_be(ip.length));
+    let length = below(usize::from(u16::from_be(ip.length)), 0xffff);
     if length < header || !frame.holds(l3 + length) {
         return Err(MALFORMED);
     }

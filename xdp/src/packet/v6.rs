@@ -6,6 +6,7 @@ use super::{
     icmp, merge, transport, v4,
 };
 use crate::abi::{EXTENSION_HEADERS, Tuple, V6};
+use crate::verifier::below;
 
 /// Bits of the fragment header's offset field.
 const OFFSET: u16 = 0xfff8;
@@ -31,7 +32,7 @@ struct Chain {
 pub(super) fn parse(frame: Frame, l3: usize) -> Result<Packet<V6>, Other> {
     let ip: Ipv6 = frame.read(l3).ok_or(MALFORMED)?;
     let word = u32::from_be(ip.word);
-    let payload = usize::from(u16::from_be(ip.length));
+    let payload = below(usize::from(u16::from_be(ip.length)), 0xffff);
     let header = size_of::<Ipv6>();
     if word >> 28 != 6 || !frame.holds(l3 + header + payload) {
         return Err(MALFORMED);
