@@ -153,7 +153,8 @@ impl Balancer {
             };
             self.set("BACKENDS", *slot, backend)?;
         }
-        for (at, slot) in slots.iter().enumerate() {
+        // As IPVS goes through them: last added first.
+        for (at, slot) in slots.iter().rev().enumerate() {
             self.set("SCHEDULE", first + at as u32, *slot)?;
         }
         let table = (slots.len() as u64) << 32 | u64::from(first);

@@ -70,13 +70,15 @@ fn exchanges(case: &Case, index: usize, source: &Source, wire: &Wire) -> Result<
     Ok(done)
 }
 
-/// Frames without what may differ: the identification of an outer header, and with it its checksum.
+/// Frames without what may differ: of an outer header the identification and the time to live (IPVS copies that of
+/// the packet, the balancer begins anew), and with them its checksum.
 fn normal(frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut frames = frames.to_vec();
     for frame in &mut frames {
         let tunnelled = frame.get(12..14) == Some(&[8, 0]) && matches!(frame.get(23), Some(4 | 41));
         if tunnelled {
             frame[18..20].fill(0);
+            frame[22] = 0;
             frame[24..26].fill(0);
         }
     }

@@ -12,9 +12,6 @@ pub(super) const VIP6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x101, 0, 0, 0, 0, 0, 0x
 /// The last numbers of the backends' addresses.
 pub(super) const BACKENDS: Range<u8> = 11..15;
 
-/// Link-layer address of whoever is on the other side.
-pub(super) const NEIGHBOUR: [u8; 6] = [2, 0, 0, 0, 0, 0xb1];
-
 /// The devices: `in`, where packets come in and all of our own leave, with `peer` at its other end; and `sink`, by
 /// which the stack sends.
 pub(super) struct Net;
@@ -42,7 +39,9 @@ impl Net {
 
     /// Makes them.
     pub(super) fn make(with_sink: bool) -> Result {
-        let neighbour = NEIGHBOUR.map(|byte| format!("{byte:02x}")).join(":");
+        // Each backend has an address of its own: by it, frames show whom they go to.
+        let neighbour = |last: u8| format!("02:00:00:00:00:{last:02x}");
+        let client = neighbour(0xc1);
         let ip = |text: &str| called(&[&["ip"], &text.split(' ').collect::<Vec<_>>()[..]].concat());
         ip("link set lo up")?;
         ip("link add in type veth peer name peer")?;
@@ -52,16 +51,15 @@ impl Net {
         ip(&format!("addr add {VIP6}/128 dev lo nodad"))?;
         ip("link set peer up")?;
         ip("link set in up")?;
+        ip(&format!("neigh replace 10.1.0.10 lladdr {client} dev in"))?;
         ip(&format!(
-            "neigh replace 10.1.0.10 lladdr {neighbour} dev in"
-        ))?;
-        ip(&format!(
-            "neigh replace fd00:101::10 lladdr {neighbour} dev in"
+            "neigh replace fd00:101::10 lladdr {client} dev in"
         ))?;
         ip("route add 172.16.0.0/12 via 10.1.0.10")?;
         ip("-6 route add fd00:172::/32 via fd00:101::10")?;
         for last in BACKENDS {
             let (v4, v6) = (Net::near4(last), Net::near6(last));
+            let neighbour = neighbour(last);
             ip(&format!("neigh replace {v4} lladdr {neighbour} dev in"))?;
             ip(&format!("neigh replace {v6} lladdr {neighbour} dev in"))?;
         }
@@ -70,6 +68,9 @@ impl Net {
             ("ipv6/conf/all/forwarding", "1"),
             ("ipv4/conf/all/rp_filter", "0"),
             ("ipv4/conf/in/rp_filter", "0"),
+            // The same device leads to clients and to backends.
+            ("ipv4/conf/all/send_redirects", "0"),
+            ("ipv4/conf/in/send_redirects", "0"),
         ] {
             let path = format!("/proc/sys/net/{name}");
             std::fs::write(&path, value).map_err(|e| format!("{path}: {e}"))?;
@@ -81,6 +82,7 @@ impl Net {
             ip("link set sink up")?;
             for last in BACKENDS {
                 let (v4, v6) = (Net::backend4(last), Net::backend6(last));
+                let neighbour = neighbour(last);
                 ip(&format!("neigh replace {v4} lladdr {neighbour} dev sink"))?;
                 ip(&format!("neigh replace {v6} lladdr {neighbour} dev sink"))?;
             }
