@@ -15,6 +15,7 @@ use control::{
 };
 
 use crate::{
+    explain::{self, Explanation, Question},
     filter::Filter,
     load::{StartError, attach::Attachments, object},
     net::Monitor,
@@ -22,7 +23,7 @@ use crate::{
     report,
     status::{Connection, L4Status, ServiceStatus},
     tables::Tables,
-    trace::{Hub, Listener, Refused},
+    trace::{Hub, Listener, Refused, Ring},
     worker::{Command, Network, Reports, Worker, rates, settle_settings},
 };
 
@@ -52,8 +53,8 @@ impl std::error::Error for ApplyError {}
 pub struct L4 {
     plane: Arc<Plane>,
     worker: mpsc::Sender<Command>,
-    thread: Option<JoinHandle<()>>,
     trace: Hub,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// Whether a configuration needs the kernel data plane.
@@ -106,10 +107,9 @@ impl L4 {
             .name("l4".into())
             .spawn(|| worker.run())
             .map_err(of("starting a thread"))?;
-        let trace = Hub::new(Box::new(report::Ring::new(Arc::clone(&plane))));
         Ok(Self {
+            trace: Hub::new(Box::new(Ring::new(Arc::clone(&plane)))),
             plane,
-            trace,
             worker: sender,
             thread: Some(thread),
         })
@@ -167,6 +167,21 @@ impl L4 {
         report::connections(&self.plane, limit)
     }
 
+    /// What would become of packets, and why: decided one after the other, and nothing comes of it.
+    #[must_use]
+    pub fn explain(&self, questions: &[Question]) -> Vec<Explanation> {
+        explain::explain(&explain::Live::new(&self.plane), questions)
+    }
+
+    /// Decisions that pass `filter` as they are made, at most so many a second. Packets take a longer road while
+    /// anybody listens.
+    ///
+    /// # Errors
+    /// Too many listen already, or it does not work.
+    pub fn trace(&self, filter: Filter, per_second: u32) -> Result<Listener, Refused> {
+        self.trace.listen(filter, per_second)
+    }
+
     /// Has counters and rates begin at zero: a service's, or all.
     pub fn zero(&self, service: Option<&Name>) {
         let maps = &self.plane.loaded().maps;
@@ -185,14 +200,6 @@ impl L4 {
         }
     }
 
-    /// Decisions that pass `filter` as they are made, at most so many a second.
-    ///
-    /// # Errors
-    /// Too many listen already, or the program cannot be told to sample.
-    pub fn trace(&self, filter: Filter, per_second: u32) -> Result<Listener, Refused> {
-        self.trace.listen(filter, per_second)
-    }
-
     /// Takes programs off their interfaces and everything out of the BPF file system at `pin`: packets are the
     /// machine's own again. How many interfaces there were.
     ///
@@ -205,6 +212,7 @@ impl L4 {
 
 impl Drop for L4 {
     fn drop(&mut self) {
+        self.trace.end();
         let _ = self.worker.send(Command::Stop);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

@@ -6,6 +6,7 @@
 //! [`mod@status`], of which [`mod@filter`] chooses; [`mod@trace`] lets decisions be watched; [`sys`] is the system call
 //! behind all of it. [`mod@harness`] is the program for tests.
 
+pub mod explain;
 pub mod filter;
 mod handle;
 pub mod harness;
@@ -13,6 +14,7 @@ mod load;
 mod maps;
 pub mod net;
 pub mod pass;
+pub mod pcap;
 mod plane;
 mod report;
 pub mod status;

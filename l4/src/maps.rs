@@ -4,15 +4,16 @@
 //! loaded for a test.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     os::fd::{AsFd, OwnedFd},
     sync::{Mutex, PoisonError, atomic::Ordering::Relaxed},
 };
 
 use xdp::abi::{
-    Backend, Counters, Endpoint, Family, Flow, Iface, Load, RangeKey, ResolveKey, Service,
-    Settings, Template, TemplateKey, Tuple, V4, V6, backend_flags,
+    Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Iface, Load, Locality,
+    LocalityKey, RangeKey, ResolveKey, Service, Settings, Template, TemplateKey, Tuple, V4, V6,
+    backend_flags, service_flags,
 };
 
 use crate::{
@@ -56,8 +57,10 @@ pub(crate) struct FamilyMaps<F: Family> {
     pub(crate) flows: Table<Tuple<F>, Flow<F>>,
     pub(crate) pending: Table<Tuple<F>, Flow<F>>,
     pub(crate) templates: Table<TemplateKey<F>, Template>,
-    endpoints: Table<Endpoint<F>, u32>,
-    ranges: Table<RangeKey<F>, u32>,
+    pub(crate) endpoints: Table<Endpoint<F>, u32>,
+    pub(crate) ranges: Table<RangeKey<F>, u32>,
+    pub(crate) fragments: Table<FragmentKey<F>, Fragment>,
+    pub(crate) localities: Table<LocalityKey<F>, Locality>,
 }
 
 /// All maps that user space reads or writes.
@@ -65,12 +68,12 @@ pub(crate) struct FamilyMaps<F: Family> {
 pub(crate) struct Maps {
     pub(crate) v4: FamilyMaps<V4>,
     pub(crate) v6: FamilyMaps<V6>,
-    services: Table<u32, Service>,
-    backends: Table<u32, Backend>,
+    pub(crate) services: Table<u32, Service>,
+    pub(crate) backends: Table<u32, Backend>,
     /// How busy backends are, by slot.
     pub(crate) loads: Shared<Load>,
-    schedule: Shared<u32>,
-    cursors: Shared<u32>,
+    pub(crate) schedule: Shared<u32>,
+    pub(crate) cursors: Shared<u32>,
     settings: Table<u32, Settings>,
     /// What the map of settings has: it is changed by more than one thread.
     current: Mutex<Settings>,
@@ -79,6 +82,42 @@ pub(crate) struct Maps {
     pub(crate) passes: PerCpu<u64>,
     pub(crate) ifaces: Table<u32, Iface>,
     pub(crate) resolve: Table<ResolveKey, u32>,
+    /// The ring of traced decisions.
+    pub(crate) trace: OwnedFd,
+    /// Whose decisions are traced; locked while records of services are written.
+    watched: Mutex<Watched>,
+}
+
+/// Services whose decisions are traced, by their slots.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Watched {
+    /// No one's.
+    #[default]
+    None,
+    /// These.
+    Slots(BTreeSet<u32>),
+    /// All.
+    All,
+}
+
+impl Watched {
+    fn has(&self, slot: u32) -> bool {
+        match self {
+            Self::None => false,
+            Self::Slots(slots) => slots.contains(&slot),
+            Self::All => true,
+        }
+    }
+
+    /// A service's record with the flag that says so.
+    fn mark(&self, slot: u32, record: &Service) -> Service {
+        let flags = record.flags & !service_flags::TRACE;
+        let traced = self.has(slot) && flags & service_flags::PRESENT != 0;
+        Service {
+            flags: flags | if traced { service_flags::TRACE } else { 0 },
+            ..*record
+        }
+    }
 }
 
 type Get<'a> = dyn FnMut(&str) -> io::Result<OwnedFd> + 'a;
@@ -93,6 +132,8 @@ impl<F: Family> FamilyMaps<F> {
             templates: Table::new(get("TEMPLATES")?)?,
             endpoints: Table::new(get("ENDPOINTS")?)?,
             ranges: Table::new(get("RANGES")?)?,
+            fragments: Table::new(get("FRAGMENTS")?)?,
+            localities: Table::new(get("LOCALITY")?)?,
         })
     }
 
@@ -154,6 +195,8 @@ impl Maps {
             passes: PerCpu::new(get("PASSES")?)?,
             ifaces: Table::new(get("IFACES")?)?,
             resolve: Table::new(get("RESOLVE")?)?,
+            trace: get("TRACE")?,
+            watched: Mutex::default(),
         })
     }
 
@@ -199,13 +242,33 @@ impl Maps {
                 self.cursors.set(*service, *turns);
                 Ok(())
             }
-            Write::Service { slot, record } => self.services.put(slot, record, Put::Any).map(drop),
+            Write::Service { slot, record } => {
+                let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+                let record = watched.mark(*slot, record);
+                self.services.put(slot, &record, Put::Any).map(drop)
+            }
             Write::Lead { place, slot } => match place.ip() {
                 std::net::IpAddr::V4(_) => self.v4.lead(place, *slot),
                 std::net::IpAddr::V6(_) => self.v6.lead(place, *slot),
             },
             Write::Flags(flags) => self.change_settings(|settings| settings.flags = *flags),
         }
+    }
+
+    /// Has decisions about these services traced, and no others', of `slots`.
+    pub(crate) fn watch(&self, wanted: Watched, slots: &[u32]) -> io::Result<()> {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        *watched = wanted;
+        for slot in slots {
+            let Some(record) = self.services.get(slot)? else {
+                continue;
+            };
+            let marked = watched.mark(*slot, &record);
+            if marked != record {
+                let _ = self.services.put(slot, &marked, Put::Any)?;
+            }
+        }
+        Ok(())
     }
 
     fn fresh(&self, slot: u32) {

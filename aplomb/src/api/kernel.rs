@@ -2,6 +2,7 @@
 
 use control::name::Name;
 use l4::{
+    explain::{Explanation, Question},
     filter::Filter,
     status::{Connection, L4Status, ServiceStatus},
     trace::{Listener, Refused},
@@ -19,6 +20,9 @@ pub trait Kernel: Send + Sync + 'static {
     fn connections(&self, limit: usize) -> Vec<Connection>;
     /// Puts the counters of a service to zero, or of all.
     fn zero(&self, service: Option<&Name>);
+
+    /// What would become of packets, decided one after the other, and why; nothing comes of it.
+    fn explain(&self, questions: &[Question]) -> Vec<Explanation>;
     /// Decisions that pass `filter`, at most so many a second, as they are made.
     ///
     /// # Errors

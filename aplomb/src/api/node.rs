@@ -9,9 +9,11 @@ use control::{
         listing::{Connection, Listing},
     },
 };
-use l4::{filter::Filter, trace::Listener};
+use l4::{explain::Question as Packet, filter::Filter, trace::Listener};
 
-use super::model::{Applied, Connections, Explanation, Problem, Question, Stats, Status};
+use super::model::{
+    Applied, Connections, Explanation, PacketExplanation, Problem, Question, Stats, Status,
+};
 
 /// An answer that takes a while.
 pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Problem>> + Send + 'a>>;
@@ -52,6 +54,8 @@ pub(crate) trait Node: Send + Sync + 'static {
     fn explain(&self, question: Question) -> Answer<'_, Explanation>;
     /// The kernel's connections that pass a filter, at most `limit` of them.
     fn connections(&self, filter: Filter, limit: usize) -> Answer<'_, Connections>;
+    /// What the kernel would do with packets, and why.
+    fn explain_packets(&self, packets: Vec<Packet>) -> Answer<'_, Vec<PacketExplanation>>;
     /// The kernel's decisions that pass a filter, at most so many a second, as they are made.
     fn trace(&self, filter: Filter, per_second: u32) -> Result<Listener, Problem>;
     /// The kernel's services as IPVS would show them.

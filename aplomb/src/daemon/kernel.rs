@@ -13,6 +13,7 @@ use control::{
 };
 use l4::{
     L4, Options,
+    explain::{Explanation, Question},
     filter::Filter,
     status::{Connection, L4Status, ServiceStatus},
     trace::{Listener, Refused},
@@ -139,6 +140,11 @@ impl api::Kernel for Kernel {
         if let Some(l4) = self.running() {
             l4.zero(service);
         }
+    }
+
+    fn explain(&self, questions: &[Question]) -> Vec<Explanation> {
+        let running = self.running();
+        running.map(|l4| l4.explain(questions)).unwrap_or_default()
     }
 
     fn trace(&self, filter: Filter, per_second: u32) -> Result<Listener, Refused> {

@@ -2,13 +2,15 @@
 
 mod connections;
 mod services;
-mod tap;
 
 use std::io;
 
 use xdp::abi::{FlowState, LAYOUT, PassReason, Reason, Tick};
 
-pub(crate) use self::{connections::connections, services::services, tap::Ring};
+pub(crate) use self::{
+    connections::connections,
+    services::{services, word as balance_word},
+};
 use crate::{
     plane::{Plane, lock},
     status::{L4Status, Tally, Timeout},

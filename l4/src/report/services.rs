@@ -122,7 +122,7 @@ fn encap(number: u8) -> Word {
 }
 
 /// The word of the scheduler, by IPVS's names.
-fn word(balance: &control::spec::Balance) -> Word {
+pub(crate) fn word(balance: &control::spec::Balance) -> Word {
     use control::spec::Balance as B;
     match balance {
         B::RoundRobin => "rr",

@@ -51,7 +51,7 @@ pub(super) fn service(
     around: &dyn Surroundings,
 ) -> Service {
     // Whether anything is traced at all is a setting.
-    let mut flags = service_flags::PRESENT | service_flags::TRACE;
+    let mut flags = service_flags::PRESENT;
     let mut set = |flag: u32, on: bool| flags |= if on { flag } else { 0 };
     set(service_flags::PERSISTENT, kernel.persistence.is_some());
     set(service_flags::ONE_PACKET, kernel.one_packet);

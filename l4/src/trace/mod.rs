@@ -5,6 +5,7 @@
 //! sample less. When the last listener is gone, the program no longer samples at all: then its packets take the short
 //! road again.
 
+mod ring;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use xdp::abi::{Addr6, PassReason, Reason, TraceEvent};
 
+pub(crate) use self::ring::Ring;
 pub use self::tap::{Names, Tap};
 use crate::{
     filter::{Filter, Seen, protocol_word},
@@ -236,6 +238,16 @@ impl Hub {
             from,
             _alive: alive,
         })
+    }
+
+    /// Ends it for all who listen: the program samples no more when this returns.
+    pub fn end(&self) {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.ears.clear();
+        if inside.works {
+            inside.works = false;
+            inside.tap.close();
+        }
     }
 
     /// Whether decisions are sampled: somebody listens.

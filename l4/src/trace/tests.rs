@@ -214,9 +214,12 @@ fn it_is_on_only_while_somebody_listens() {
         std::thread::sleep(worker::ROUND);
     }
     assert_eq!(fake.0.lock().unwrap().on, None);
-    // And on again for the next.
-    let _third = hub.listen(Filter::default(), 100).unwrap();
+    // And on again for the next, until the plane ends.
+    let third = hub.listen(Filter::default(), 100).unwrap();
     assert!(hub.is_open());
+    hub.end();
+    assert_eq!(fake.0.lock().unwrap().on, None);
+    assert_eq!(third.next_now(), Err(Ended));
 }
 
 #[test]

@@ -105,6 +105,9 @@ impl Default for Pace {
 
 /// One look. False: nobody listens any more, and nothing is sampled.
 pub(super) fn round(inside: &mut Inside, pace: &mut Pace) -> bool {
+    if !inside.works {
+        return false;
+    }
     inside.ears.retain(|ear| !ear.is_gone());
     if inside.ears.is_empty() {
         inside.tap.close();

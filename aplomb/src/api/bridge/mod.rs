@@ -20,6 +20,7 @@ use control::{
     },
 };
 use l4::{
+    explain::Question as Packet,
     filter::Filter,
     trace::{Listener, Refused},
 };
@@ -28,7 +29,8 @@ use proxy::plane::Plane;
 use super::{
     kernel::Kernel,
     model::{
-        Applied, Change, Connections, Diagnostic, Explanation, Problem, Question, Severity, Stats,
+        Applied, Change, Connections, Diagnostic, Explanation, PacketExplanation, Problem,
+        Question, Severity, Stats,
     },
     node::{Answer, ConfigText, Node, Snapshot},
     routes::no_kernel,
@@ -142,6 +144,20 @@ impl Node for Daemon {
             tokio::task::spawn_blocking(look)
                 .await
                 .map_err(|_| ending(Gone))
+        })
+    }
+
+    fn explain_packets(&self, packets: Vec<Packet>) -> Answer<'_, Vec<PacketExplanation>> {
+        let kernel = self
+            .kernel
+            .clone()
+            .filter(|k| k.runs())
+            .ok_or_else(no_kernel);
+        Box::pin(async move {
+            let kernel = kernel?;
+            let told = tokio::task::spawn_blocking(move || kernel.explain(&packets)).await;
+            let told = told.map_err(|_| ending(Gone))?;
+            Ok(told.into_iter().map(kernel::explanation).collect())
         })
     }
 

@@ -11,7 +11,10 @@ mod stats;
 mod status;
 
 pub(crate) use self::{
-    explain::{Candidate, Explanation, Question, RouteTried},
+    explain::{
+        Candidate, Explanation, PacketExplanation, PacketFlow, PacketFrame, PacketQuestion,
+        Question, RouteTried,
+    },
     ipvs::{IpvsConnections, IpvsEdits, IpvsOutcomes, IpvsTable},
     l4::{
         Attachment, Connection, Connections, Decision, Draining, KernelBackend, KernelLoad,

@@ -71,6 +71,7 @@ pub(super) fn table() -> Vec<(&'static str, &'static str, MethodRouter<Api>)> {
         ("get", "/v1/l4", get(l4::status)),
         ("get", "/v1/l4/connections", get(l4::connections)),
         ("get", "/v1/l4/trace", get(l4::trace)),
+        ("post", "/v1/l4/explain", post(l4::explain)),
         ("get", "/v1/ipvs", get(ipvs::table)),
         ("get", "/v1/ipvs/connections", get(ipvs::connections)),
         ("post", "/v1/ipvs/edits", post(ipvs::edit)),

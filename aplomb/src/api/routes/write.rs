@@ -192,7 +192,7 @@ pub(super) fn bytes(
 }
 
 /// A JSON body; nothing at all stands for all defaults.
-fn json<T: DeserializeOwned + Default>(
+pub(super) fn json<T: DeserializeOwned + Default>(
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Result<T, Problem> {
     let body = bytes(body)?;

@@ -22,6 +22,7 @@ use control::{
 };
 
 use ::l4::{
+    explain::Question as Packet,
     filter::Filter,
     trace::{Hub, Listener},
 };
@@ -29,8 +30,8 @@ use ::l4::{
 use super::{
     Listeners, Place, Server,
     model::{
-        Applied, BackendStatus, Connections, Explanation, PoolStatus, Problem, Question, Stats,
-        Status, Upgraded,
+        Applied, BackendStatus, Connections, Explanation, PacketExplanation, PoolStatus, Problem,
+        Question, Stats, Status, Upgraded,
     },
     node::{Answer, ConfigText, Node, Snapshot},
 };
@@ -108,6 +109,14 @@ impl Node for Remembers {
     fn connections(&self, filter: Filter, limit: usize) -> Answer<'_, Connections> {
         self.filters.lock().unwrap().push((filter, limit));
         now(Ok(Connections::default()))
+    }
+
+    fn explain_packets(&self, packets: Vec<Packet>) -> Answer<'_, Vec<PacketExplanation>> {
+        let told = packets.iter().map(|packet| PacketExplanation {
+            packet: format!("{packet:?}"),
+            ..PacketExplanation::default()
+        });
+        now(Ok(told.collect()))
     }
 
     fn trace(&self, filter: Filter, per_second: u32) -> Result<Listener, Problem> {

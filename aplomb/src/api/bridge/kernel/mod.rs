@@ -12,6 +12,7 @@ use l4::{
     status as theirs,
 };
 
+pub(super) use self::words::explanation;
 use self::words::{connection, plane, service};
 use super::super::{
     kernel::Kernel,

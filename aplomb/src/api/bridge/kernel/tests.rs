@@ -1,7 +1,10 @@
 //! A plane with two services, shown.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use l4::trace::{Listener, Refused};
+use l4::{
+    explain::{Explanation, Question},
+    trace::{Listener, Refused},
+};
 
 use super::*;
 use crate::api::model::{BackendStatus, PoolStatus, ServiceStatus};
@@ -73,6 +76,10 @@ impl Kernel for Fake {
     }
 
     fn zero(&self, _service: Option<&Name>) {}
+
+    fn explain(&self, questions: &[Question]) -> Vec<Explanation> {
+        questions.iter().map(|_| Explanation::default()).collect()
+    }
 
     fn trace(&self, _filter: Filter, _per_second: u32) -> Result<Listener, Refused> {
         Err(Refused::TooMany)

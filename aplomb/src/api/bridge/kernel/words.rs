@@ -1,10 +1,12 @@
 //! The types of `l4` in the words of the API.
 
-use l4::status as theirs;
+use std::borrow::Cow;
+
+use l4::{explain::Explanation as Theirs, status as theirs};
 
 use super::super::super::model::{
-    Attachment, Connection, Draining, KernelBackend, KernelService, L4Status, ReasonCount,
-    StateTimeout, Sweep, TableFill, Traffic,
+    Attachment, Candidate, Connection, Draining, KernelBackend, KernelService, L4Status,
+    PacketExplanation, ReasonCount, StateTimeout, Sweep, TableFill, Traffic,
 };
 
 pub(super) fn plane(theirs: &theirs::L4Status, services: &[KernelService]) -> L4Status {
@@ -162,5 +164,32 @@ pub(super) fn connection(theirs: &theirs::Connection) -> Connection {
         service: theirs.service.as_ref().map(ToString::to_string),
         template: theirs.template,
         pending: theirs.pending,
+    }
+}
+
+/// What would become of a packet.
+pub(in super::super) fn explanation(theirs: Theirs) -> PacketExplanation {
+    PacketExplanation {
+        packet: theirs.packet,
+        verdict: theirs.verdict.into_owned(),
+        road: theirs.road.map(Cow::into_owned),
+        reason: theirs.reason.map(Cow::into_owned),
+        service: theirs.service,
+        backend: theirs.backend.map(|backend| backend.to_string()),
+        forward: theirs.method.map(|m| method(m).into()),
+        becomes: theirs.becomes,
+        next_hop: theirs.next_hop,
+        steps: theirs.steps,
+        candidates: theirs
+            .candidates
+            .into_iter()
+            .map(|theirs| Candidate {
+                address: theirs.address.to_string(),
+                chosen: theirs.chosen,
+                usable: theirs.usable,
+                score: theirs.score,
+                why: theirs.why,
+            })
+            .collect(),
     }
 }

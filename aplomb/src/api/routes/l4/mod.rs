@@ -1,18 +1,23 @@
 //! The kernel data plane, looked at.
 
+mod packets;
 mod stream;
 
 use axum::{
     Json,
     body::Body,
-    extract::{Query, State, rejection::QueryRejection},
+    extract::{
+        Query, State,
+        rejection::{BytesRejection, QueryRejection},
+    },
     http::header,
     response::IntoResponse,
 };
+use bytes::Bytes;
 use l4::filter::Filter;
 
 use super::{
-    super::model::{Connections, Decision, L4Status, Problem},
+    super::model::{Connections, Decision, L4Status, PacketExplanation, PacketQuestion, Problem},
     Api,
 };
 
@@ -71,6 +76,18 @@ pub(in super::super) async fn connections(
         }
     }
     Ok(Json(api.node.connections(filter, limit).await?))
+}
+
+/// What the kernel data plane would do with packets, and why; nothing comes of it
+#[utoipa::path(post, path = "/v1/l4/explain", tag = "look", operation_id = "l4_explain", request_body = PacketQuestion,
+    responses((status = 200, description = "Done", body = Vec<PacketExplanation>), (status = 400, description = "The request makes no sense", body = Problem), (status = 404, description = "There is no kernel data plane", body = Problem)))]
+pub(in super::super) async fn explain(
+    State(api): State<Api>,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer<Vec<PacketExplanation>> {
+    let asked: PacketQuestion = super::write::json(body)?;
+    let questions = packets::questions(&asked)?;
+    Ok(Json(api.node.explain_packets(questions).await?))
 }
 
 /// How many decisions a second are shown if nothing is said.

@@ -1,0 +1,53 @@
+//! What an explanation reads: the live tables, or a test's own.
+
+use std::net::IpAddr;
+
+use xdp::{
+    abi::{
+        Backend, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load, Locality, LocalityKey,
+        RangeKey, Service, Settings, Template, TemplateKey, Tick, Tuple,
+    },
+    decide::{Route, Table},
+};
+
+use crate::status::Word;
+
+/// What tables and the machine's network know, whatever the family.
+pub trait Source {
+    /// The program's clock.
+    fn now(&self) -> Tick;
+    /// What holds for all services.
+    fn settings(&self) -> Option<Settings>;
+    /// A service by its slot.
+    fn service(&self, slot: u32) -> Option<Service>;
+    /// A backend by its slot.
+    fn backend(&self, slot: u32) -> Option<Backend>;
+    /// How busy a backend is.
+    fn load(&self, slot: u32) -> Option<Load>;
+    /// An entry of the rings, hash tables and member lists.
+    fn scheduled(&self, index: u32) -> Option<u32>;
+    /// How far a service's ring has been gone through.
+    fn turns(&self, service: u32) -> Option<u32>;
+    /// The way to an address, and the hop if there is one.
+    fn way(&self, to: IpAddr) -> (Route, Hop);
+    /// A service's name, and the word for how it chooses.
+    fn named(&self, slot: u32) -> Option<(String, Word)>;
+    /// A device's name.
+    fn interface(&self, index: u32) -> Option<String>;
+}
+
+/// What the tables of one family know.
+pub trait Lookup<F: Family> {
+    /// The flow of a tuple.
+    fn flow(&self, table: Table, key: &Tuple<F>) -> Option<Flow<F>>;
+    /// The service at an endpoint.
+    fn endpoint(&self, key: &Endpoint<F>) -> Option<u32>;
+    /// The service whose range of ports covers this.
+    fn range(&self, key: &RangeKey<F>) -> Option<u32>;
+    /// A client's template.
+    fn template(&self, key: &TemplateKey<F>) -> Option<Template>;
+    /// What is known of a fragmented packet.
+    fn fragment(&self, key: &FragmentKey<F>) -> Option<Fragment>;
+    /// Which backends a destination is at home with.
+    fn locality(&self, key: &LocalityKey<F>) -> Option<Locality>;
+}

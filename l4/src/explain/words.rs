@@ -1,0 +1,399 @@
+//! A decision in words.
+
+use std::net::{IpAddr, SocketAddr};
+
+use xdp::{
+    abi::{
+        Backend, Encap, Family, Flow, FlowState, Hop, Mac, Method as AbiMethod, Role, Scheduler,
+        Service, Tuple, V4, V6, backend_flags, flow_flags,
+    },
+    decide::{Action, Choice, NO_SLOT, Road, Table, Tables, Verdict},
+    packet::{Kind, Packet, header::proto},
+    rewrite::overhead,
+};
+
+use super::{
+    Candidate, Explanation,
+    cells::copy,
+    frame::flags_word,
+    reason,
+    source::{Lookup, Source},
+    view::{View, Viewed},
+};
+use crate::{filter::protocol_word, status::Method, trace::ip};
+
+/// A decision, and what there was before it and after.
+pub(super) struct Decided<F: Family> {
+    pub(super) packet: Packet<F>,
+    pub(super) verdict: Verdict<F>,
+    pub(super) before: Option<(Flow<F>, Table)>,
+    pub(super) after: Option<(Flow<F>, Table)>,
+}
+
+/// All that there is to say.
+pub(super) fn explain<F: Viewed, S: Source + Lookup<F>>(
+    view: &View<'_, S>,
+    decided: &Decided<F>,
+) -> Explanation {
+    let verdict = &decided.verdict;
+    let backend = Tables::<F>::backend(view, verdict.backend).map(copy);
+    let why = reason(verdict);
+    let mut explanation = Explanation {
+        packet: packet_words(&decided.packet),
+        verdict: match verdict.action {
+            Action::Pass => "pass",
+            Action::Forward => "forward",
+            Action::Drop => "drop",
+            Action::TooBig | Action::TtlExceeded | Action::Unreachable => "answer",
+        }
+        .into(),
+        road: match verdict.road {
+            Road::Established => Some("established".into()),
+            Road::New => Some("new".into()),
+            Road::Reply => Some("reply".into()),
+            Road::None | Road::Refused => None,
+        },
+        reason: why.map(|(word, _)| word.into()),
+        service: view.source.named(verdict.service).map(|(name, _)| name),
+        backend: backend.map(|b| address(&b)),
+        method: backend.map(|_| method(AbiMethod::of(verdict.method))),
+        ..Explanation::default()
+    };
+    let steps = &mut explanation.steps;
+    steps.push(known(view, decided));
+    if verdict.road == Road::New || (verdict.road == Road::None && verdict.service != NO_SLOT) {
+        steps.push(service(view, decided));
+    }
+    if verdict.road == Road::New
+        && let Some(service) = Tables::<F>::service(view, verdict.service).map(copy)
+    {
+        steps.push(choice(&service, verdict.choice));
+        explanation.candidates = candidates(view, &service, decided);
+    }
+    if let Some(backend) = backend.filter(|_| verdict.action == Action::Forward) {
+        let reply = verdict.road == Road::Reply;
+        let becomes = becomes(&decided.packet, verdict, &backend, reply);
+        steps.push(becomes.clone());
+        explanation.becomes = Some(becomes);
+        let hop = hop_words(view.source, &verdict.hop);
+        steps.push(format!("it leaves by {hop}"));
+        explanation.next_hop = Some(hop);
+        if verdict.mss != 0 {
+            steps.push(format!("its MSS is made no more than {}", verdict.mss));
+        }
+        steps.extend(remembered(decided));
+    }
+    if let Some((_, sentence)) = why {
+        steps.push(outcome(verdict, sentence));
+    }
+    explanation
+}
+
+fn outcome<F: Family>(verdict: &Verdict<F>, why: &str) -> String {
+    match verdict.action {
+        Action::Pass => format!("it is left to this machine's own network stack: {why}"),
+        Action::TooBig => format!("it is dropped: {why} ({} bytes)", verdict.mtu),
+        Action::Unreachable => format!("it is dropped, and the client is told by ICMP: {why}"),
+        _ => format!("it is dropped: {why}"),
+    }
+}
+
+/// The packet by its addresses and what of it decides.
+fn packet_words<F: Family>(packet: &Packet<F>) -> String {
+    let mut words = tuple(&packet.tuple);
+    if packet.tuple.proto == proto::TCP && packet.kind != Kind::IcmpError {
+        words += &format!(", {}", flags_word(packet.tcp_flags));
+    }
+    words += &format!(", {} bytes", packet.length);
+    match packet.kind {
+        Kind::Whole => words,
+        Kind::FirstFragment => words + ", the first fragment",
+        Kind::LaterFragment => words + ", a later fragment",
+        Kind::IcmpError => format!("an ICMP error about {words}"),
+    }
+}
+
+fn tuple<F: Family>(tuple: &Tuple<F>) -> String {
+    let (source, destination) = ends(tuple);
+    format!("{} {source} > {destination}", protocol_word(tuple.proto))
+}
+
+fn ends<F: Family>(tuple: &Tuple<F>) -> (SocketAddr, SocketAddr) {
+    let end = |address: F::Addr, port: u16| {
+        SocketAddr::new(ip(F::widen(address), F::IS_V6), u16::from_be(port))
+    };
+    (end(tuple.src, tuple.sport), end(tuple.dst, tuple.dport))
+}
+
+/// Whether its connection is remembered.
+fn known<F: Viewed, S: Source + Lookup<F>>(view: &View<'_, S>, decided: &Decided<F>) -> String {
+    if decided.packet.kind == Kind::IcmpError {
+        return match decided.verdict.choice {
+            Choice::Flow => {
+                "the packet it is about belongs to a connection that is remembered".into()
+            }
+            _ => "the packet it is about belongs to no connection that is remembered".into(),
+        };
+    }
+    let Some((flow, table)) = &decided.before else {
+        return "no connection of these addresses is remembered".into();
+    };
+    let now = view.source.now();
+    let left = flow.expires.wrapping_sub(now.0);
+    let seconds = if now.is_past(flow.expires) {
+        "and has expired".into()
+    } else {
+        let nanos = u64::from(left) << xdp::abi::Tick::SHIFT;
+        format!("for {} s more", nanos / 1_000_000_000)
+    };
+    let from = match Role::of(flow.role) {
+        Role::Forward => "from its client",
+        Role::Reverse => "from its backend",
+    };
+    let place = match table {
+        Table::Established => "",
+        Table::Pending => ", its handshake not complete",
+    };
+    format!(
+        "it is a packet {from} of a connection remembered as {}{place}, {seconds}",
+        state_word(flow.state)
+    )
+}
+
+/// A state by IPVS's name.
+fn state_word(state: u8) -> &'static str {
+    match FlowState::of(state) {
+        FlowState::None => "NONE",
+        FlowState::Established | FlowState::Sctp => "ESTABLISHED",
+        FlowState::SynSent => "SYN_SENT",
+        FlowState::SynRecv => "SYN_RECV",
+        FlowState::FinWait => "FIN_WAIT",
+        FlowState::TimeWait => "TIME_WAIT",
+        FlowState::Close => "CLOSE",
+        FlowState::CloseWait => "CLOSE_WAIT",
+        FlowState::LastAck => "LAST_ACK",
+        FlowState::Listen => "LISTEN",
+        FlowState::SynAck => "SYNACK",
+        FlowState::Udp => "UDP",
+    }
+}
+
+/// Which service it is for.
+fn service<F: Viewed, S: Source + Lookup<F>>(view: &View<'_, S>, decided: &Decided<F>) -> String {
+    let slot = decided.verdict.service;
+    let (_, to) = ends(&decided.packet.tuple);
+    match view.source.named(slot) {
+        Some((name, _)) => format!("{to} is an address of service {name}"),
+        None => format!("{to} is an address of a service in slot {slot}"),
+    }
+}
+
+/// How the backend was chosen.
+fn choice(service: &Service, choice: Choice) -> String {
+    let scheduler = Scheduler::of(service.scheduler);
+    match choice {
+        Choice::Template => {
+            "the client was here before and is led where it went then (persistence)".into()
+        }
+        Choice::ConnectionId => "the connection ID names the backend (QUIC-LB)".into(),
+        Choice::Flow => "the connection has its backend".into(),
+        Choice::Scheduler => format!("the scheduler chooses {}", meaning(scheduler)),
+        Choice::None => format!("the scheduler ({}) finds nobody", meaning(scheduler)),
+    }
+}
+
+/// What a scheduler goes by.
+fn meaning(scheduler: Scheduler) -> &'static str {
+    match scheduler {
+        Scheduler::Ring => "the next in turn, each as often as its weight says",
+        Scheduler::Lc => "the fewest connections (an active one counts as 256 inactive ones)",
+        Scheduler::Wlc => {
+            "the fewest connections for its weight (an active one counts as 256 inactive ones)"
+        }
+        Scheduler::Sed => "the least (active + 1) / weight",
+        Scheduler::Nq => "an idle one, else the least (active + 1) / weight",
+        Scheduler::SourceHash | Scheduler::Maglev => {
+            "by the hash of the client's address: the same each time"
+        }
+        Scheduler::DestinationHash => "by the hash of the address asked for: the same each time",
+        Scheduler::Lblc => {
+            "the one that the address asked for is at home with, until that is overloaded"
+        }
+        Scheduler::Lblcr => "one of those that the address asked for is at home with",
+        Scheduler::Fo => "the highest weight that is not full",
+        Scheduler::Ovf => "the highest weight with no more active connections than its weight",
+        Scheduler::Twos => "the less busy of two drawn by weight; another draw may differ",
+    }
+}
+
+/// Backends of a list that are shown; a longer one is cut.
+const SHOWN: u32 = 256;
+
+/// The members of a service, as they stood before the decision.
+fn candidates<F: Viewed, S: Source + Lookup<F>>(
+    view: &View<'_, S>,
+    service: &Service,
+    decided: &Decided<F>,
+) -> Vec<Candidate> {
+    let (start, length) = (service.members as u32, (service.members >> 32) as u32);
+    let slots =
+        (0..length.min(SHOWN)).filter_map(|at| view.source.scheduled(start.wrapping_add(at)));
+    slots
+        .filter_map(|slot| {
+            let backend = copy(Tables::<F>::backend(view, slot)?);
+            let mut load = copy(Tables::<F>::load(view, slot)?);
+            let chosen = slot == decided.verdict.backend;
+            if chosen
+                && decided.before.is_none()
+                && let Some((flow, _)) = &decided.after
+            {
+                // The new connection itself is counted already.
+                let active = flow.flags & flow_flags::ACTIVE != 0;
+                let count = if active {
+                    &mut load.active
+                } else {
+                    &mut load.inactive
+                };
+                *count = count.saturating_sub(1);
+            }
+            let takes = backend.flags
+                & (backend_flags::PRESENT | backend_flags::TAKES | backend_flags::REMOVED)
+                == backend_flags::PRESENT | backend_flags::TAKES;
+            let connections = u64::from(load.active) + u64::from(load.inactive);
+            let full =
+                load.full != 0 || (backend.upper != 0 && connections >= u64::from(backend.upper));
+            let usable = takes && backend.weight > 0 && !full;
+            let stand = match (takes, backend.weight, full) {
+                (false, ..) => "takes no new connections; ",
+                (_, 0, _) => "weight 0: no new connections; ",
+                (.., true) => "full; ",
+                _ => "",
+            };
+            let shown = usable.then(|| {
+                score(
+                    Scheduler::of(service.scheduler),
+                    &backend,
+                    load.active,
+                    load.inactive,
+                )
+            });
+            Some(Candidate {
+                address: address(&backend),
+                chosen,
+                usable: usable || chosen,
+                score: shown.flatten(),
+                why: format!(
+                    "{stand}weight {}, {} active, {} inactive",
+                    backend.weight, load.active, load.inactive
+                ),
+            })
+        })
+        .collect()
+}
+
+/// What a scheduler compares.
+fn score(scheduler: Scheduler, backend: &Backend, active: u32, inactive: u32) -> Option<f64> {
+    let overhead = f64::from(active) * 256.0 + f64::from(inactive);
+    let weight = f64::from(backend.weight);
+    match scheduler {
+        Scheduler::Lc => Some(overhead),
+        Scheduler::Wlc | Scheduler::Twos | Scheduler::Lblc | Scheduler::Lblcr => {
+            Some(overhead / weight)
+        }
+        Scheduler::Sed | Scheduler::Nq => Some((f64::from(active) + 1.0) / weight),
+        _ => None,
+    }
+}
+
+/// How the packet leaves.
+fn becomes<F: Family>(
+    packet: &Packet<F>,
+    verdict: &Verdict<F>,
+    backend: &Backend,
+    reply: bool,
+) -> String {
+    let to = ip(backend.address, backend.flags & backend_flags::V6 != 0);
+    match AbiMethod::of(verdict.method) {
+        AbiMethod::Nat if packet.kind == Kind::IcmpError => {
+            format!(
+                "it leaves, and what it is about, translated (nat); the connection there is {}",
+                tuple(&verdict.to)
+            )
+        }
+        AbiMethod::Nat => format!("it leaves translated (nat): {}", tuple(&verdict.to)),
+        AbiMethod::Direct => {
+            format!("it leaves as it is, to the link-layer address of {to} (direct)")
+        }
+        AbiMethod::Tunnel if !reply => tunnel(backend, to),
+        _ => "it leaves as it is".into(),
+    }
+}
+
+fn tunnel(backend: &Backend, to: IpAddr) -> String {
+    let encap = Encap::of(backend.encap);
+    let checksum = backend.flags & backend_flags::TUNNEL_CHECKSUM != 0;
+    let around = match to {
+        IpAddr::V4(_) => overhead::<V4>(encap, checksum),
+        IpAddr::V6(_) => overhead::<V6>(encap, checksum),
+    };
+    let how = match encap {
+        Encap::IpIp => "IP in IP".into(),
+        Encap::Gre => "GRE".into(),
+        Encap::Gue => format!("GUE to port {}", u16::from_be(backend.tunnel_port)),
+    };
+    format!("it leaves in a tunnel to {to}: {how}, {around} bytes around it")
+}
+
+fn hop_words(source: &impl Source, hop: &Hop) -> String {
+    let interface = source
+        .interface(hop.ifindex)
+        .unwrap_or_else(|| format!("device {}", hop.ifindex));
+    let vlan = match hop.vlan & 0x0fff {
+        0 => String::new(),
+        vlan => format!(", VLAN {vlan}"),
+    };
+    format!("{interface}{vlan} to {}, MTU {}", mac(hop.target), hop.mtu)
+}
+
+fn mac(mac: Mac) -> String {
+    let bytes = [mac.a, mac.b, mac.c].map(u16::to_ne_bytes);
+    let words: Vec<String> = bytes
+        .iter()
+        .flatten()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    words.join(":")
+}
+
+/// What is remembered of it afterwards.
+fn remembered<F: Family>(decided: &Decided<F>) -> Option<String> {
+    let (flow, table) = decided.after.as_ref()?;
+    let place = match table {
+        Table::Established => "among established connections",
+        Table::Pending => "among handshakes",
+    };
+    let state = state_word(flow.state);
+    match &decided.before {
+        None => Some(format!(
+            "a new connection is remembered as {state}, {place}"
+        )),
+        Some((old, was)) if old.state != flow.state || was != table => Some(format!(
+            "the connection is remembered as {state} from then on, {place}"
+        )),
+        Some(_) => None,
+    }
+}
+
+fn address(backend: &Backend) -> SocketAddr {
+    let v6 = backend.flags & backend_flags::V6 != 0;
+    SocketAddr::new(ip(backend.address, v6), u16::from_be(backend.port))
+}
+
+fn method(method: AbiMethod) -> Method {
+    match method {
+        AbiMethod::Nat => Method::Nat,
+        AbiMethod::Direct => Method::Direct,
+        AbiMethod::Tunnel => Method::Tunnel,
+        AbiMethod::Local => Method::Local,
+    }
+}
