@@ -138,3 +138,40 @@ fn connections_are_asked_for_within_bounds() {
     let asked = site.node.filters.lock().unwrap().clone();
     assert_eq!(asked, [(wanted, 50_000), (Filter::default(), 1000)]);
 }
+
+#[test]
+fn packets_are_asked_about_by_addresses_or_whole() {
+    use crate::api::model::PacketExplanation;
+    let site = site();
+    let ask = |body: &str| -> Result<Vec<PacketExplanation>, Failure> {
+        block_on(site.client.post("/v1/l4/explain", body.to_owned()))
+    };
+    let flow = r#"{"flow":{"protocol":"tcp","source":"192.0.2.9:1","destination":"192.0.2.1:80","flags":"fin,ack"}}"#;
+    let told = ask(flow).unwrap();
+    assert!(told[0].packet.contains("flags: 17"), "{told:?}");
+    let told = ask(r#"{"frames":[{"hex":"00fF","length":60},{"hex":""}]}"#).unwrap();
+    assert_eq!(told.len(), 2);
+    assert!(told[0].packet.contains("[0, 255], length: 60"), "{told:?}");
+    for (body, expected) in [
+        ("{}", "give a `flow`"),
+        (r#"{"frames":[{"hex":"0"}]}"#, "hexadecimal"),
+        (r#"{"frames":[{"hex":"+f"}]}"#, "hexadecimal"),
+        (r#"{"frames":[{"hex":"äx"}]}"#, "hexadecimal"),
+        (
+            r#"{"flow":{"protocol":"icmp","source":"1.2.3.4:1","destination":"1.2.3.4:2"}}"#,
+            "sctp",
+        ),
+        (
+            r#"{"flow":{"protocol":"udp","source":"1.2.3.4","destination":"1.2.3.4:2"}}"#,
+            "IP:PORT",
+        ),
+        (
+            r#"{"flow":{"protocol":"udp","source":"1.2.3.4:1","destination":"[::1]:2"}}"#,
+            "families",
+        ),
+        (r#"{"packets":[]}"#, "unknown field"),
+    ] {
+        let failure = ask(body).unwrap_err();
+        assert!(failure.to_string().contains(expected), "{body}: {failure}");
+    }
+}

@@ -1,4 +1,8 @@
-//! `aplomb explain`: where would this request go, and why.
+//! `aplomb explain`: where would this request go, and why; [`packet`] is for packets.
+
+mod packet;
+
+use std::path::PathBuf;
 
 use super::{
     client::{AdminArgs, Client, block_on, escape},
@@ -12,13 +16,35 @@ use crate::api::model::Explanation;
 #[command(after_help = "Examples:
   aplomb explain GET http://shop.example/api/items
   aplomb explain POST /cart --service shop --header 'Cookie: id=7' --client 192.0.2.7
-  aplomb explain --service mail --client 192.0.2.7:40000")]
+  aplomb explain --service mail --client 192.0.2.7:40000
+  aplomb explain tcp 192.0.2.9:4711 192.168.1.100:80
+  aplomb explain --pcap capture.pcapng --count 20
+
+Packets are decided by the code of the kernel data plane itself against its live tables; nothing comes of it. Those of
+a capture are decided one after the other: each finds what those before it would have left behind.")]
 pub(super) struct Args {
-    /// The method of an HTTP request
-    #[arg(requires = "url")]
+    /// The method of an HTTP request; `tcp`, `udp` or `sctp` for a packet
+    #[arg(requires = "url", value_name = "METHOD|PROTOCOL")]
     method: Option<String>,
-    /// Its URL, or only the path with --service
+    /// Its URL, or only the path with --service; for a packet whom it comes from
+    #[arg(value_name = "URL|IP:PORT")]
     url: Option<String>,
+    /// For a packet: whom it is for
+    #[arg(value_name = "IP:PORT")]
+    target: Option<String>,
+    /// The packets of a capture, pcap or pcapng
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "service", "headers"])]
+    pcap: Option<PathBuf>,
+    /// The most packets of it
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(value_parser = count)]
+    count: usize,
+    /// A TCP packet's flags, as syn or fin,ack; without it that of a known connection, else syn
+    #[arg(long, value_name = "FLAGS", requires = "target")]
+    flags: Option<String>,
+    /// The length of the IP packet, in bytes
+    #[arg(long, value_name = "BYTES", requires = "target")]
+    length: Option<u16>,
     /// A header of the request; may be given again
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
@@ -33,6 +59,14 @@ pub(super) struct Args {
     json: bool,
 }
 
+fn count(text: &str) -> Result<usize, String> {
+    let most = l4::explain::AT_ONCE;
+    text.parse()
+        .ok()
+        .filter(|number| (1..=most).contains(number))
+        .ok_or_else(|| format!("a number from 1 to {most}"))
+}
+
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text
         .split_once(':')
@@ -42,6 +76,14 @@ fn header(text: &str) -> Result<(String, String), String> {
 
 /// Asks the daemon.
 pub(super) fn run(admin: &AdminArgs, args: &Args) -> Outcome {
+    if packet::is_meant(args) {
+        return packet::run(&Client::new(admin)?, args);
+    }
+    if args.target.is_some() {
+        return Err(Failure::Usage(
+            "a request has a method and a URL; a packet begins with tcp, udp or sctp".into(),
+        ));
+    }
     if args.url.is_none() && args.service.is_none() {
         return Err(Failure::Usage(
             "name a request (aplomb explain GET http://host/path), or a TCP or UDP service with --service".into(),
