@@ -55,8 +55,16 @@ impl Lists {
             Scheduler::Ring if *balance == Balance::RoundRobin => ring::plain(&weights),
             Scheduler::Ring | Scheduler::Twos => ring::weighted(&weights),
             // A member of weight 0 has one share, and its clients are refused, or tried elsewhere.
-            Scheduler::SourceHash | Scheduler::DestinationHash => {
+            Scheduler::SourceHash => {
                 self.hash.become_of(&hashed(1));
+                self.hash.slots()
+            }
+            // It has as many destinations for each, whatever their weights: IPVS's pays no heed to them either, but
+            // for refusing what leads to one of weight 0.
+            Scheduler::DestinationHash => {
+                let equal = |c: &Candidate| rendezvous::Member::at(c.address, 1, c.slot);
+                self.hash
+                    .become_of(&candidates.iter().map(equal).collect::<Vec<_>>());
                 self.hash.slots()
             }
             Scheduler::Maglev => {

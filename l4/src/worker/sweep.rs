@@ -19,6 +19,7 @@ use xdp::abi::{
 
 use super::recount::{Count, Counts};
 use crate::{
+    ending::{is_over, prolonged},
     maps::{FamilyMaps, Maps},
     status::{Fill, SweepStatus},
     sys::{Batch, Put, Table},
@@ -26,8 +27,6 @@ use crate::{
 
 /// Entries looked at in one step.
 const STEP: usize = 2048;
-/// How long an expired template goes on while connections hang on it.
-const EXTENSION: u32 = Tick::in_seconds(60);
 
 /// One way through all tables.
 #[derive(Debug)]
@@ -156,7 +155,7 @@ impl Sweep {
         for (key, flow) in &entries {
             if Role::of(flow.role) == Role::Reverse {
                 self.reverse(tables, table, key, flow, now)?;
-            } else if is_dead(tables, key, flow, now)? {
+            } else if is_over(flow, now, || partner(tables, key, flow))? {
                 self.expire(tables, maps, table, key, now)?;
             } else {
                 self.count(key, flow, pending);
@@ -294,11 +293,10 @@ impl Sweep {
         let Some(mut taken) = table.take(key)? else {
             return Ok(false);
         };
-        if now.is_past(taken.expires) {
-            if !self.held.contains(&(key.service, F::widen(key.client))) {
-                return Ok(false);
-            }
-            taken.expires = now.0.wrapping_add(EXTENSION);
+        let held = self.held.contains(&(key.service, F::widen(key.client)));
+        match prolonged(taken.expires, now, held) {
+            Some(until) => taken.expires = until,
+            None => return Ok(false),
         }
         table.put(key, &taken, Put::New)
     }
@@ -332,22 +330,6 @@ fn partner<F: Family>(
         Some(found) => Ok(Some(found)),
         None => tables.pending.get(&other),
     }
-}
-
-/// Whether a flow's time is up, in both directions: as the program sees it.
-fn is_dead<F: Family>(
-    tables: &FamilyMaps<F>,
-    key: &Tuple<F>,
-    flow: &Flow<F>,
-    now: Tick,
-) -> io::Result<bool> {
-    if !now.is_past(flow.expires) {
-        return Ok(false);
-    }
-    if flow.flags & flow_flags::ONE_WAY != 0 {
-        return Ok(true);
-    }
-    Ok(partner(tables, key, flow)?.is_none_or(|other| now.is_past(other.expires)))
 }
 
 /// The state's name as IPVS writes it.

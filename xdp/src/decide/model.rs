@@ -86,6 +86,16 @@ impl<K: Eq + Hash + Copy, V: Copy> Map<K, V> {
         values.values().flatten().count()
     }
 
+    /// Copies of all that there is of those, in no order.
+    pub fn all(&self) -> Vec<(K, V)> {
+        // SAFETY: as in `entry`.
+        let values = unsafe { &*self.values.get() };
+        let there = values.iter();
+        there
+            .filter_map(|(key, value)| Some((*key, *value.as_deref()?)))
+            .collect()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
