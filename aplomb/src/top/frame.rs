@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::api::model::{
     BackendState, BackendStats, Histogram, Phase, ServiceStats, Stats, Status,
 };
+use crate::cli::table::rate;
 
 /// All figures of one look.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,8 @@ pub(super) struct Frame {
     pub services: Vec<ServiceRow>,
     /// Backends of all pools.
     pub backends: Vec<BackendRow>,
+    /// The kernel data plane in a line, if there is one.
+    pub kernel: Option<String>,
 }
 
 /// One service.
@@ -94,6 +97,7 @@ impl Frame {
             cpu,
             services: services(status, now, before, per),
             backends: backends(status, now, before, per),
+            kernel: kernel(now, before, per),
         }
     }
 
@@ -127,6 +131,37 @@ impl Per {
             _ => 0.0,
         }
     }
+}
+
+/// Where the program is attached, and what it drops now.
+fn kernel(now: &Stats, before: Option<&Stats>, per: Per) -> Option<String> {
+    let l4 = &now.l4.as_ref()?.status;
+    let before = before.and_then(|before| before.l4.as_ref());
+    let places = l4.interfaces.iter().map(|place| {
+        let mode = place.mode.as_deref().unwrap_or("NOT ATTACHED");
+        format!("{} {mode}", place.interface)
+    });
+    let mut text = format!(
+        "kernel data plane: {}",
+        places.collect::<Vec<_>>().join(", ")
+    );
+    let drops = l4.drops.iter().filter_map(|count| {
+        let then = before?
+            .status
+            .drops
+            .iter()
+            .find(|b| b.reason == count.reason);
+        let a_second = per.second(count.packets, then.map(|then| then.packets));
+        (a_second > 0.0).then(|| format!("{} {}/s", count.reason, rate(a_second)))
+    });
+    let drops: Vec<String> = drops.collect();
+    if !drops.is_empty() {
+        text += &format!("; drops {}", drops.join(", "));
+    }
+    if let Some(trouble) = &l4.trouble {
+        text += &format!("; TROUBLE: {trouble}");
+    }
+    Some(text)
 }
 
 fn services(status: &Status, now: &Stats, before: Option<&Stats>, per: Per) -> Vec<ServiceRow> {
@@ -276,6 +311,46 @@ pub(super) mod tests {
         assert_eq!(frame.backends[0].in_flight, 4);
         assert_eq!(frame.up(), (1, 2));
         assert!(frame.quantile(0.99).is_some_and(|q| q > 0.001 && q <= 0.01));
+    }
+
+    #[test]
+    fn the_kernels_drops_are_of_the_time_between_two_looks() {
+        use crate::api::model::{Attachment, L4Stats, L4Status, ReasonCount};
+        let with = |at: f64, packets: u64| {
+            let (status, mut stats) = node(at, 0);
+            let count = |reason: &str, packets| ReasonCount {
+                reason: reason.into(),
+                packets,
+            };
+            stats.l4 = Some(L4Stats {
+                status: L4Status {
+                    interfaces: vec![
+                        Attachment {
+                            interface: "eth0".into(),
+                            mode: Some("native".into()),
+                            ..Attachment::default()
+                        },
+                        Attachment {
+                            interface: "eth1".into(),
+                            ..Attachment::default()
+                        },
+                    ],
+                    drops: vec![count("no-route", packets), count("malformed", 7)],
+                    ..L4Status::default()
+                },
+                services: Vec::new(),
+            });
+            (status, stats)
+        };
+        let (_, before) = with(10.0, 100);
+        let (status, now) = with(12.0, 150);
+        let frame = Frame::new(&status, &now, Some(&before));
+        assert_eq!(
+            frame.kernel.as_deref(),
+            Some("kernel data plane: eth0 native, eth1 NOT ATTACHED; drops no-route 25/s")
+        );
+        let (status, now) = node(12.0, 0);
+        assert_eq!(Frame::new(&status, &now, None).kernel, None);
     }
 
     #[test]

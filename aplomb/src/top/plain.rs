@@ -48,6 +48,9 @@ fn line(frame: &Frame) -> String {
         quantile(0.5),
         quantile(0.99),
     );
+    if let Some(drops) = frame.kernel.as_deref().and_then(|k| k.split_once("; ")) {
+        line += &format!("; kernel data plane: {}", drops.1);
+    }
     for backend in frame.backends.iter().filter(|b| !b.state.is_up()) {
         line += &format!("; {} {}", backend.name, backend.state.as_str());
         if !backend.why.is_empty() {

@@ -159,7 +159,7 @@ impl Screen {
         let story = extras.lines();
         let rows = |count: usize| Constraint::Length(u16::try_from(count).unwrap_or(u16::MAX));
         let [head, told, services, backends, foot] = Layout::vertical([
-            rows(2),
+            rows(if self.frame.kernel.is_some() { 3 } else { 2 }),
             rows(if story.is_empty() { 0 } else { story.len() + 1 }),
             rows(self.frame.services.len() + 2),
             Constraint::Min(3),
@@ -193,7 +193,9 @@ impl Screen {
             frame.cpu * 100.0,
         );
         let bold = Style::new().add_modifier(Modifier::BOLD);
-        vec![Line::from(Span::styled(text, bold))]
+        let mut lines = vec![Line::from(Span::styled(text, bold))];
+        lines.extend(frame.kernel.clone().map(Line::from));
+        lines
     }
 
     fn draw_backends(&mut self, canvas: &mut Canvas<'_>, area: Rect) {
