@@ -47,7 +47,7 @@ pub struct Attachment {
     pub index: u32,
     /// How it is attached; none: it is not.
     pub mode: Option<AttachMode>,
-    /// Why it is not attached, or not in the driver.
+    /// Why it is not attached, or not in the driver; what keeps the kernel from forwarding there.
     pub reason: Option<String>,
 }
 

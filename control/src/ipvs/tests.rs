@@ -22,10 +22,10 @@ const FILE: &str = r#"
     [[pool]]
     name = "web"
     balance = "wrr"
-    check = { tcp = true }
+    check = { tcp = true, port = 80 }
     backends = [
-      { address = "10.0.0.11:80", weight = 3, max-connections = 100, resume-below = 50 },
-      { address = "10.0.0.12:80", forward = "tunnel", tunnel = "gue:6081" },
+      { address = "10.0.0.11", weight = 3, max-connections = 100, resume-below = 50 },
+      { address = "10.0.0.12", forward = "tunnel", tunnel = "gue:6081" },
     ]
     [[pool]]
     name = "dns"
@@ -33,7 +33,7 @@ const FILE: &str = r#"
     backends = ["10.0.0.13:53"]
     [[service]]
     name = "web-vip"
-    listen = ["tcp://192.168.1.100:80", "tcp://[fd00:1::100]:80"]
+    listen = ["tcp://192.168.1.100:80", "tcp://192.168.1.102:80"]
     forward = "direct"
     pool = "web"
     [[service]]
@@ -98,7 +98,7 @@ fn a_files_kernel_services_are_shown_one_for_each_address() {
         shown(&spec(FILE)),
         [
             "tcp 192.168.1.100:80 wrr: 10.0.0.12:80 Tunnel 1, 10.0.0.11:80 Direct 3",
-            "tcp [fd00:1::100]:80 wrr: 10.0.0.12:80 Tunnel 1, 10.0.0.11:80 Direct 3",
+            "tcp 192.168.1.102:80 wrr: 10.0.0.12:80 Tunnel 1, 10.0.0.11:80 Direct 3",
             "udp 192.168.1.100:53 rr: 10.0.0.13:53 Masquerade 1",
         ]
     );
@@ -171,7 +171,7 @@ fn a_shared_pool_and_a_service_of_several_addresses_are_left_alone() {
     assert_eq!(listen.to_string(), "tcp://192.168.1.100:80");
     let rest = now.service(&"web-vip".parse().unwrap()).unwrap();
     assert_eq!(rest.listen.len(), 1);
-    assert_eq!(rest.listen[0].to_string(), "tcp://[fd00:1::100]:80");
+    assert_eq!(rest.listen[0].to_string(), "tcp://192.168.1.102:80");
     // And what is shown of the effective configuration is the table that was edited.
     let mut table = overlay.table(&file);
     let mut read = Table::of(&now);
@@ -201,7 +201,7 @@ fn services_are_made_and_deleted_and_the_configuration_says_so() {
         ..Service::new(id("tcp 192.168.1.102:0"))
     };
     let edits = [
-        Edit::DeleteService(id("tcp [fd00:1::100]:80")),
+        Edit::DeleteService(id("tcp 192.168.1.102:80")),
         Edit::AddService(service),
         Edit::AddDestination(vip, six),
         Edit::AddService(all),

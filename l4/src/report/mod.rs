@@ -13,7 +13,7 @@ pub(crate) use self::{
 };
 use crate::{
     plane::{Plane, lock},
-    status::{L4Status, Tally, Timeout},
+    status::{Attachment, L4Status, Tally, Timeout},
     sys::PerCpu,
     worker::sweep::state_word,
 };
@@ -52,7 +52,7 @@ pub(crate) fn status(plane: &Plane) -> L4Status {
         pin: condition.spec.pin.clone(),
         adopted: condition.adopted,
         generation: tables.generation(),
-        interfaces: condition.interfaces,
+        interfaces: condition.interfaces.into_iter().map(forwarding).collect(),
         tables: fills,
         drops: tally(&maps.drops, Reason::ALL.iter().map(|r| r.word())),
         passes: tally(&maps.passes, PassReason::ALL.iter().map(|r| r.word())),
@@ -60,6 +60,33 @@ pub(crate) fn status(plane: &Plane) -> L4Status {
         sweep: condition.sweep,
         trouble: condition.trouble,
     }
+}
+
+/// Says if the kernel would not forward what comes in there: then it does not tell the program of routes either.
+fn forwarding(mut attachment: Attachment) -> Attachment {
+    let is_off = |family: &str| {
+        let path = format!(
+            "/proc/sys/net/{family}/conf/{}/forwarding",
+            attachment.interface
+        );
+        std::fs::read_to_string(path).is_ok_and(|text| text.trim() == "0")
+    };
+    let off: Vec<_> = [("ipv4", "IPv4"), ("ipv6", "IPv6")]
+        .into_iter()
+        .filter(|(family, _)| is_off(family))
+        .map(|(_, word)| word)
+        .collect();
+    if attachment.mode.is_some() && !off.is_empty() {
+        let hint = format!(
+            "forwarding of {} is off there (sysctl net.ipv4.ip_forward, net.ipv6.conf.all.forwarding)",
+            off.join(" and ")
+        );
+        attachment.reason = Some(match attachment.reason {
+            Some(reason) => format!("{reason}; {hint}"),
+            None => hint,
+        });
+    }
+    attachment
 }
 
 fn tally(counts: &PerCpu<u64>, words: impl Iterator<Item = &'static str>) -> Vec<Tally> {

@@ -3,7 +3,7 @@
 
 use super::service::ServiceKeys;
 use crate::{
-    config::{diagnostic::Problem, kind::Key, walk::Cx},
+    config::{diagnostic::Problem, kind::Key, unsupported, walk::Cx},
     spec::{Forward, Listen, Scheme},
 };
 
@@ -88,6 +88,13 @@ impl ServiceKeys {
         ];
         for problem in problems.into_iter().flatten() {
             cx.push(problem);
+        }
+        let cookies = self
+            .given
+            .place("syn_cookies")
+            .filter(|_| tcp && *self.forward == Forward::Nat);
+        if let Some(place) = cookies.filter(|_| *self.syn_cookies) {
+            cx.push(unsupported::syn_cookies(place));
         }
     }
 }

@@ -88,7 +88,7 @@ section! {
         tunnel: Tunnel, default "\"ipip\"", only "tunnel";
         /// The most that the MSS of a TCP connection may be, bytes: what fits into the tunnel.
         mss: Int<536, 65_495>, absent "it is left alone", only "nat" "direct" "tunnel";
-        /// SYNs are answered with cookies on behalf of the backend while it is flooded.
+        /// SYNs are answered with cookies on behalf of the backend while it is flooded. Not in this build yet.
         syn_cookies: bool, default "false", only "nat";
         /// Connection IDs of QUIC that name the backend; several with different rotation ids.
         quic_lb: OneOrMany<QuicLbKeys>, absent "they are not looked at", only "nat" "direct" "tunnel";
