@@ -3,9 +3,10 @@
 //! The decision is the program's own ([`fn@xdp::decide::decide`]), made on the host: [`mod@source`] is where its tables
 //! come from ([`mod@live`]), [`mod@view`] keeps what it changes apart from them ([`mod@cells`]). Packets asked about together are decided
 //! one after the other, each with what came of those before. [`mod@frame`] makes a packet of a question that has none;
-//! [`mod@words`] says what was decided.
+//! [`mod@words`] says what was decided, [`mod@choice`] how a backend was chosen.
 
 mod cells;
+mod choice;
 mod frame;
 mod live;
 mod reasons;

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use xdp::{
     abi::{
-        Backend, Encap, Family, Flow, FlowState, Hop, Mac, Method as AbiMethod, Role, Scheduler,
-        Service, Tuple, V4, V6, backend_flags, flow_flags,
+        Backend, Encap, Family, Flow, FlowState, Hop, Mac, Method as AbiMethod, Role, Tuple, V4,
+        V6, backend_flags,
     },
     decide::{Action, Choice, NO_SLOT, Road, Table, Tables, Verdict},
     packet::{Kind, Packet, header::proto},
@@ -13,8 +13,9 @@ use xdp::{
 };
 
 use super::{
-    Candidate, Explanation,
+    Explanation,
     cells::copy,
+    choice::{candidates, choice},
     frame::flags_word,
     reason,
     source::{Lookup, Source},
@@ -188,123 +189,6 @@ fn service<F: Viewed, S: Source + Lookup<F>>(view: &View<'_, S>, decided: &Decid
     }
 }
 
-/// How the backend was chosen.
-fn choice(service: &Service, choice: Choice) -> String {
-    let scheduler = Scheduler::of(service.scheduler);
-    match choice {
-        Choice::Template => {
-            "the client was here before and is led where it went then (persistence)".into()
-        }
-        Choice::ConnectionId => "the connection ID names the backend (QUIC-LB)".into(),
-        Choice::Flow => "the connection has its backend".into(),
-        Choice::Scheduler => format!("the scheduler chooses {}", meaning(scheduler)),
-        Choice::None => format!("the scheduler ({}) finds nobody", meaning(scheduler)),
-    }
-}
-
-/// What a scheduler goes by.
-fn meaning(scheduler: Scheduler) -> &'static str {
-    match scheduler {
-        Scheduler::Ring => "the next in turn, each as often as its weight says",
-        Scheduler::Lc => "the fewest connections (an active one counts as 256 inactive ones)",
-        Scheduler::Wlc => {
-            "the fewest connections for its weight (an active one counts as 256 inactive ones)"
-        }
-        Scheduler::Sed => "the least (active + 1) / weight",
-        Scheduler::Nq => "an idle one, else the least (active + 1) / weight",
-        Scheduler::SourceHash | Scheduler::Maglev => {
-            "by the hash of the client's address: the same each time"
-        }
-        Scheduler::DestinationHash => "by the hash of the address asked for: the same each time",
-        Scheduler::Lblc => {
-            "the one that the address asked for is at home with, until that is overloaded"
-        }
-        Scheduler::Lblcr => "one of those that the address asked for is at home with",
-        Scheduler::Fo => "the highest weight that is not full",
-        Scheduler::Ovf => "the highest weight with no more active connections than its weight",
-        Scheduler::Twos => "the less busy of two drawn by weight; another draw may differ",
-    }
-}
-
-/// Backends of a list that are shown; a longer one is cut.
-const SHOWN: u32 = 256;
-
-/// The members of a service, as they stood before the decision.
-fn candidates<F: Viewed, S: Source + Lookup<F>>(
-    view: &View<'_, S>,
-    service: &Service,
-    decided: &Decided<F>,
-) -> Vec<Candidate> {
-    let (start, length) = (service.members as u32, (service.members >> 32) as u32);
-    let slots =
-        (0..length.min(SHOWN)).filter_map(|at| view.source.scheduled(start.wrapping_add(at)));
-    slots
-        .filter_map(|slot| {
-            let backend = copy(Tables::<F>::backend(view, slot)?);
-            let mut load = copy(Tables::<F>::load(view, slot)?);
-            let chosen = slot == decided.verdict.backend;
-            if chosen
-                && decided.before.is_none()
-                && let Some((flow, _)) = &decided.after
-            {
-                // The new connection itself is counted already.
-                let active = flow.flags & flow_flags::ACTIVE != 0;
-                let count = if active {
-                    &mut load.active
-                } else {
-                    &mut load.inactive
-                };
-                *count = count.saturating_sub(1);
-            }
-            let takes = backend.flags
-                & (backend_flags::PRESENT | backend_flags::TAKES | backend_flags::REMOVED)
-                == backend_flags::PRESENT | backend_flags::TAKES;
-            let connections = u64::from(load.active) + u64::from(load.inactive);
-            let full =
-                load.full != 0 || (backend.upper != 0 && connections >= u64::from(backend.upper));
-            let usable = takes && backend.weight > 0 && !full;
-            let stand = match (takes, backend.weight, full) {
-                (false, ..) => "takes no new connections; ",
-                (_, 0, _) => "weight 0: no new connections; ",
-                (.., true) => "full; ",
-                _ => "",
-            };
-            let shown = usable.then(|| {
-                score(
-                    Scheduler::of(service.scheduler),
-                    &backend,
-                    load.active,
-                    load.inactive,
-                )
-            });
-            Some(Candidate {
-                address: address(&backend),
-                chosen,
-                usable: usable || chosen,
-                score: shown.flatten(),
-                why: format!(
-                    "{stand}weight {}, {} active, {} inactive",
-                    backend.weight, load.active, load.inactive
-                ),
-            })
-        })
-        .collect()
-}
-
-/// What a scheduler compares.
-fn score(scheduler: Scheduler, backend: &Backend, active: u32, inactive: u32) -> Option<f64> {
-    let overhead = f64::from(active) * 256.0 + f64::from(inactive);
-    let weight = f64::from(backend.weight);
-    match scheduler {
-        Scheduler::Lc => Some(overhead),
-        Scheduler::Wlc | Scheduler::Twos | Scheduler::Lblc | Scheduler::Lblcr => {
-            Some(overhead / weight)
-        }
-        Scheduler::Sed | Scheduler::Nq => Some((f64::from(active) + 1.0) / weight),
-        _ => None,
-    }
-}
-
 /// How the packet leaves.
 fn becomes<F: Family>(
     packet: &Packet<F>,
@@ -384,7 +268,7 @@ fn remembered<F: Family>(decided: &Decided<F>) -> Option<String> {
     }
 }
 
-fn address(backend: &Backend) -> SocketAddr {
+pub(super) fn address(backend: &Backend) -> SocketAddr {
     let v6 = backend.flags & backend_flags::V6 != 0;
     SocketAddr::new(ip(backend.address, v6), u16::from_be(backend.port))
 }

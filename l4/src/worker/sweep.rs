@@ -1,7 +1,7 @@
 //! The sweep: goes through all flows, a batch at a time, takes out what has expired, and counts what is there.
 //!
 //! The program counts connections as it goes; what it cannot see is that nobody comes any more, and that a full table
-//! threw an entry out. So the sweep is what ends idle flows, and what puts counts right: see [`recount`]. Handshakes
+//! threw an entry out. So the sweep is what ends idle flows, and what puts counts right: see [`super::recount`]. Handshakes
 //! are gone through before established flows, so that one that is promoted meanwhile is seen at least once, and
 //! counted once.
 
