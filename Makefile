@@ -5,7 +5,7 @@ SHELL := /bin/bash
 # rustup's toolchain is found even in a shell that has not read its environment yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help run test bench lint fuzz install
+.PHONY: help run lab test bpf bench lint fuzz install
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile
@@ -16,9 +16,22 @@ run: ## Build, and start three backends and a balancer on loopback (no root need
 	cargo build --locked --profile lab --package aplomb
 	target/lab/aplomb lab http $(LAB)
 
+# MODE is nat, direct or tunnel; LAB as above
+MODE ?= direct
+lab: ## As root: client, director and servers in namespaces, forwarded by the kernel (MODE=nat|direct|tunnel)
+	@scripts/setup.sh build
+	cargo build --locked --profile lab --package aplomb
+	target/lab/aplomb lab $(MODE) $(LAB)
+
 test: ## Install what tests need, and run all of them
 	@scripts/setup.sh test
 	cargo test --locked --workspace
+
+bpf: ## Rebuild the kernel program's object and compare; try it on another kernel
+	@scripts/setup.sh bpf
+	@scripts/setup.sh guest
+	cargo xtask bpf --check
+	cargo xtask guest check
 
 bench: ## Measure beside haproxy, nginx and Envoy; the table goes to bench/results
 	@scripts/setup.sh bench
