@@ -5,7 +5,6 @@ use std::{collections::HashMap, io, net::SocketAddr};
 use control::name::Name;
 use xdp::abi::{Family, Flow, Method, Role, Tick, Tuple};
 
-use super::seconds;
 use crate::{
     maps::FamilyMaps,
     plane::{Plane, lock, now},
@@ -97,7 +96,11 @@ fn each<K: xdp::abi::Plain, V: xdp::abi::Plain>(
 
 /// Seconds that are left; none if the time is up.
 fn left(expires: u32, now: Tick) -> Option<u32> {
-    (!now.is_past(expires)).then(|| seconds(expires.wrapping_sub(now.0)))
+    (!now.is_past(expires)).then(|| {
+        // Whole seconds that are left, as IPVS shows it.
+        let nanos = u64::from(expires.wrapping_sub(now.0)) << Tick::SHIFT;
+        u32::try_from(nanos / 1_000_000_000).unwrap_or(u32::MAX)
+    })
 }
 
 impl Meaning {
