@@ -14,6 +14,7 @@
 mod client;
 mod daemon;
 mod echo;
+mod inside;
 mod load;
 mod net;
 mod nginx;
@@ -24,6 +25,7 @@ pub use self::{
     client::{Client, Response},
     daemon::{Daemon, program},
     echo::Echo,
+    inside::{Download, Talk, states, wait_for_up},
     load::{Load, Mix, Score},
     net::{Net, needs_root},
     nginx::Nginx,
