@@ -113,16 +113,8 @@ fn drains(mode: &str) {
         talk.say("as before").unwrap();
     }
     echoes.daemon.apply(&echoes.plain);
-    wait_for("all to take", || {
-        let t = echoes.takers();
-        if t.len() == 3 {
-            return true;
-        }
-        println!("{t:?} {}", echoes.daemon.expect_cli(&["status"]));
-        println!("{}", &echoes.daemon.expect_cli(&["ipvsadm", "-Ln"]));
-        std::thread::sleep(Duration::from_secs(3));
-        false
-    });
+    wait_for_up(&echoes.daemon, 3);
+    wait_for("all to take", || echoes.takers().len() == 3);
 }
 
 #[test]

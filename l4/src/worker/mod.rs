@@ -151,7 +151,10 @@ impl Worker {
         while let Some(command) = next {
             match command {
                 Command::Apply(new, reply) => {
-                    plan = Some(new);
+                    // Those who wait for a plan ask beside the engine, and may be late with one that it has replaced.
+                    let last = plan.as_ref().or(self.plan.as_ref());
+                    let late = last.filter(|last| last.generation > new.generation);
+                    plan = Some(late.map_or(new, Arc::clone));
                     waiting.extend(reply);
                 }
                 Command::Devices => {
