@@ -3,15 +3,18 @@
 //! Packets go through the program as it is loaded into the kernel (`BPF_PROG_TEST_RUN`), by tables that are filled the
 //! way the daemon fills them. Needs the same rights.
 
-use std::{collections::HashSet, io, net::IpAddr, os::fd::AsFd};
+use std::{collections::HashSet, io, net::IpAddr, os::fd::AsFd, sync::Arc};
 
 use control::{plan::Plan, spec::L4Spec};
-use xdp::abi::{Iface, Load, Tick};
+use xdp::{
+    abi::{Family, Iface, Load, PassReason, Reason, Service, Tick, V4, V6},
+    decide::model::{Map, Memory},
+};
 
 pub use crate::sys::test_run::Outcome;
 use crate::{
     load::{StartError, object},
-    maps::Maps,
+    maps::{FamilyMaps, Maps},
     plane::{instant, now},
     sys::{Put, test_run},
     tables::{Surroundings, Tables},
@@ -21,7 +24,7 @@ use crate::{
 /// The program with tables of its own.
 #[derive(Debug)]
 pub struct Harness {
-    loaded: object::Loaded,
+    loaded: Arc<object::Loaded>,
     tables: Tables,
     /// Addresses that count as this machine's.
     pub locals: HashSet<IpAddr>,
@@ -55,7 +58,7 @@ impl Harness {
         let loaded = object::load_privately(spec)?;
         settle_settings(&loaded.maps, spec).map_err(StartError::of("writing settings"))?;
         Ok(Self {
-            loaded,
+            loaded: Arc::new(loaded),
             tables: Tables::default(),
             locals: HashSet::new(),
         })
@@ -150,7 +153,65 @@ impl Harness {
     ///
     /// # Errors
     /// The table cannot be read.
-    pub fn drops(&self, reason: xdp::abi::Reason) -> io::Result<u64> {
+    pub fn drops(&self, reason: Reason) -> io::Result<u64> {
         Ok(self.loaded.maps.drops.get(reason as u32)?.iter().sum())
+    }
+
+    /// Packets that were passed for a reason, over all processors.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn passes(&self, reason: PassReason) -> io::Result<u64> {
+        Ok(self.loaded.maps.passes.get(reason as u32)?.iter().sum())
+    }
+
+    /// How many entries there are of each kind, both families together: handshakes, established flows.
+    ///
+    /// # Errors
+    /// A table cannot be read.
+    pub fn flows(&self) -> io::Result<(usize, usize)> {
+        const MOST: usize = 1 << 20;
+        let maps = &self.loaded.maps;
+        let pending = maps.v4.pending.all(MOST)?.len() + maps.v6.pending.all(MOST)?.len();
+        let flows = maps.v4.flows.all(MOST)?.len() + maps.v6.flows.all(MOST)?.len();
+        Ok((pending, flows))
+    }
+
+    /// The record of the service at a slot, as the program has it.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn service(&self, slot: u32) -> io::Result<Option<Service>> {
+        self.loaded.maps.services.get(&slot)
+    }
+
+    /// The same tables for IPv4 on the host: what user space writes is read from the kernel's, what the program changes
+    /// (flows and the like) begins empty. The way of packets is the caller's to say.
+    #[must_use]
+    pub fn memory4(&self) -> Memory<V4> {
+        self.memory(|maps| &maps.v4)
+    }
+
+    /// The same for IPv6.
+    #[must_use]
+    pub fn memory6(&self) -> Memory<V6> {
+        self.memory(|maps| &maps.v6)
+    }
+
+    fn memory<F: Family>(&self, family: fn(&Maps) -> &FamilyMaps<F>) -> Memory<F> {
+        let memory = Memory::<F>::default();
+        memory.settings.set(0, self.loaded.maps.settings());
+        memory.now.set(now());
+        let (places, ranges) = (Arc::clone(&self.loaded), Arc::clone(&self.loaded));
+        let (services, backends) = (Arc::clone(&self.loaded), Arc::clone(&self.loaded));
+        let schedule = Arc::clone(&self.loaded);
+        Memory {
+            endpoints: Map::lazily(move |key| family(&places.maps).endpoints.get(key).ok()?),
+            ranges: Map::lazily(move |key| family(&ranges.maps).ranges.get(key).ok()?),
+            services: Map::lazily(move |slot| services.maps.services.get(slot).ok()?),
+            backends: Map::lazily(move |slot| backends.maps.backends.get(slot).ok()?),
+            schedule: Map::lazily(move |index| schedule.maps.schedule.get(*index)),
+            ..memory
+        }
     }
 }

@@ -5,7 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod cases;
 mod flows;
+mod host;
 mod life;
 mod packet;
 mod plans;

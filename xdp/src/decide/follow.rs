@@ -99,7 +99,7 @@ pub(super) fn follow<F: Family, T: Tables<F>>(
         get!(flow.dport),
         packet.tuple.proto,
     );
-    if forward && packet.tcp_flags & SYN != 0 {
+    if packet.tcp_flags & SYN != 0 {
         clamp(tables, verdict);
     }
     depart::depart(tables, packet, Some(flow), verdict);
@@ -109,7 +109,7 @@ pub(super) fn follow<F: Family, T: Tables<F>>(
     true
 }
 
-/// The service's MSS limit, for a SYN.
+/// The service's MSS limit, for a SYN or its answer.
 #[inline(always)]
 pub(super) fn clamp<F: Family, T: Tables<F>>(tables: &T, verdict: &mut Verdict<F>) {
     if let Some(service) = tables.service(verdict.service) {

@@ -17,6 +17,7 @@ pub struct Builder {
     ttl: u8,
     tos: u8,
     id: u32,
+    label: u32,
     dont_fragment: bool,
     options: Vec<u8>,
     extensions: Vec<(u8, Vec<u8>)>,
@@ -34,6 +35,7 @@ impl Builder {
             ttl: 63,
             tos: 0,
             id: 0x1234,
+            label: 0x54321,
             dont_fragment: true,
             options: Vec::new(),
             extensions: Vec::new(),
@@ -68,6 +70,18 @@ impl Builder {
     /// That it may be fragmented (IPv4).
     pub fn fragmentable(mut self) -> Self {
         self.dont_fragment = false;
+        self
+    }
+
+    /// The identification (IPv4).
+    pub fn id(mut self, id: u16) -> Self {
+        self.id = id.into();
+        self
+    }
+
+    /// The flow label (IPv6).
+    pub fn label(mut self, label: u32) -> Self {
+        self.label = label & 0xf_ffff;
         self
     }
 
@@ -211,7 +225,7 @@ impl Builder {
                 extensions.push((proto::FRAGMENT, body));
             }
             let length: usize = extensions.iter().map(|(_, body)| body.len() + 2).sum();
-            frame.extend((6 << 28 | u32::from(self.tos) << 20 | 0x54321_u32).to_be_bytes());
+            frame.extend((6 << 28 | u32::from(self.tos) << 20 | self.label).to_be_bytes());
             frame.extend(((length + bytes.len()) as u16).to_be_bytes());
             let mut types = extensions.iter().map(|(kind, _)| *kind).chain([proto]);
             frame.push(types.next().unwrap_or(proto));
