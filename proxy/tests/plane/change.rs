@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use control::{plan::Duty, spec::ProxySpec};
+use control::{
+    plan::Duty,
+    spec::{Listen, ProxySpec},
+};
 use proxy::plane::Stop;
 
 use crate::rig::{
@@ -92,9 +95,13 @@ fn a_listener_that_comes_back_at_once_can_be_bound() {
         rig.remove_service(Kind::Tcp)
             .remove_service(Kind::Udp)
             .apply();
-        rig.service(Kind::Tcp, |s| s.listen[0].address = tcp_at)
-            .service(Kind::Udp, |s| s.listen[0].address = udp_at)
-            .apply();
+        rig.service(Kind::Tcp, |s| {
+            s.listen[0] = Listen::new(s.listen[0].scheme, tcp_at)
+        })
+        .service(Kind::Udp, |s| {
+            s.listen[0] = Listen::new(s.listen[0].scheme, udp_at)
+        })
+        .apply();
         talk(&mut connect(tcp_at), "1", "1");
     }
 }
@@ -109,7 +116,9 @@ fn an_address_in_use_is_an_error_that_says_where() {
         .apply();
     let mut stream = rig.connect();
     let good = rig.spec.clone();
-    rig.service(Kind::Tcp, |s| s.listen[0].address = address);
+    rig.service(Kind::Tcp, |s| {
+        s.listen[0] = Listen::new(s.listen[0].scheme, address)
+    });
     let errors = rig.plane.prepare(&rig.spec).err().unwrap();
     let text = errors.to_string();
     assert!(
@@ -128,7 +137,9 @@ fn two_planes_do_not_share_an_address_by_accident() {
         .service(Kind::Tcp, |_| {})
         .apply();
     let address = one.address(Kind::Tcp);
-    two.service(Kind::Tcp, |s| s.listen[0].address = address);
+    two.service(Kind::Tcp, |s| {
+        s.listen[0] = Listen::new(s.listen[0].scheme, address)
+    });
     assert!(two.plane.prepare(&two.spec).is_err());
 }
 
@@ -190,7 +201,10 @@ fn a_listener_can_move_between_a_wildcard_and_an_address() {
     let narrow = refusing();
     let wide = std::net::SocketAddr::from(([0, 0, 0, 0], narrow.port()));
     for at in [narrow, wide, narrow, wide] {
-        rig.service(Kind::Tcp, |s| s.listen[0].address = at).apply();
+        rig.service(Kind::Tcp, |s| {
+            s.listen[0] = Listen::new(s.listen[0].scheme, at)
+        })
+        .apply();
         assert_eq!(rig.address(Kind::Tcp), at);
         talk(&mut connect(narrow), "1", "1");
     }
@@ -335,9 +349,7 @@ fn a_successor_takes_over_without_losing_a_connection() {
     // Fewer workers than sockets: each of them still has a queue that must be served.
     let mut new = Rig::inheriting(1, old.plane.sockets().unwrap());
     new.pool(&[echo("new")], |_| {})
-        .service(Kind::Tcp, |s| {
-            s.listen[0].address = old.spec.services[0].listen[0].address
-        })
+        .service(Kind::Tcp, |s| s.listen[0] = old.spec.services[0].listen[0])
         .apply();
     old.plane.stop_accepting(Stop::HandedOver).wait_blocking();
     for _ in 0..40 {
