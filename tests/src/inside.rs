@@ -206,6 +206,57 @@ fn download(mut stream: TcpStream, length: usize, state: &State) -> Result<(), S
     Ok(())
 }
 
+/// New connections to the service, one after the other, until they are told to end: none may fail.
+#[derive(Debug)]
+pub struct Knocks {
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<(usize, Vec<String>)>,
+}
+
+impl Knocks {
+    /// Begins.
+    #[must_use]
+    pub fn begin(site: &Site) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let (until, to) = (Arc::clone(&over), site.service_address());
+        let thread = site.spawn("client", move || {
+            let (mut count, mut failed) = (0, Vec::new());
+            // Bounded: one takes about a millisecond, and there are some ports.
+            while !until.load(Relaxed) && count < 20_000 {
+                if let Err(error) = knock(to) {
+                    failed.push(format!("{count}: {error}"));
+                }
+                count += 1;
+                thread::sleep(Duration::from_millis(2));
+            }
+            (count, failed)
+        });
+        Self { over, thread }
+    }
+
+    /// Ends; all must have been answered. How many there were.
+    pub fn end(self) -> usize {
+        self.over.store(true, Relaxed);
+        let (count, failed) = self.thread.join().unwrap();
+        assert!(
+            failed.is_empty(),
+            "of {count} connections failed {failed:?}"
+        );
+        count
+    }
+}
+
+fn knock(to: SocketAddr) -> io::Result<()> {
+    let mut stream = connect(to)?;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer)?;
+    if answer.contains("backend ") {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("an answer of {answer:?}")))
+}
+
 /// Waits until the daemon has `count` backends that are up, in all pools together.
 pub fn wait_for_up(daemon: &crate::Daemon, count: usize) {
     wait_for(&format!("{count} backends to be up"), || {

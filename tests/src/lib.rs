@@ -25,7 +25,7 @@ pub use self::{
     client::{Client, Response},
     daemon::{Daemon, program},
     echo::Echo,
-    inside::{Download, Talk, states, wait_for_up},
+    inside::{Download, Knocks, Talk, states, wait_for_up},
     load::{Load, Mix, Score},
     net::{Net, needs_root},
     nginx::Nginx,

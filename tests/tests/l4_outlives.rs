@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use e2e::{Daemon, Download, Site, needs_root, wait_for, wait_for_up};
+use e2e::{Daemon, Download, Knocks, Site, needs_root, wait_for, wait_for_up};
 use rustix::process::Signal;
 
 /// Length of a download, bytes.
@@ -14,6 +14,7 @@ fn outlives(shape: &str) {
     let daemon = site.daemon(site.config());
     wait_for_up(&daemon, 3);
     let downloads: Vec<Download> = (0..3).map(|_| Download::begin(&site, LONG)).collect();
+    let knocks = Knocks::begin(&site);
     let go_on = |when: &str| downloads.iter().for_each(|d| d.goes_on(when));
     daemon.signal(Signal::KILL);
     go_on("the daemon is killed");
@@ -42,6 +43,7 @@ fn outlives(shape: &str) {
     wait_for_up(&daemon, 3);
     go_on("the daemon was started again");
     downloads.into_iter().for_each(Download::finish);
+    assert!(knocks.end() > 100);
 }
 
 /// Twenty changes of other things than the backends that the downloads come from.
@@ -149,6 +151,7 @@ fn detached() {
         refused.unwrap_err().kind(),
         std::io::ErrorKind::ConnectionRefused
     );
+    under_a_daemon(&site, &pins, &detach);
     let again = daemon.cli(&detach);
     assert!(
         again.status.success(),
@@ -159,6 +162,21 @@ fn detached() {
     let daemon = site.daemon(site.config());
     wait_for_up(&daemon, 3);
     assert!(ask(&site));
+}
+
+/// The same while a daemon runs: it says so, and does not put it on again by itself.
+fn under_a_daemon(site: &Site, pins: &std::path::Path, detach: &[&str]) {
+    let daemon = site.daemon(site.config());
+    wait_for_up(&daemon, 3);
+    assert!(ask(site));
+    let _ = daemon.expect_cli(detach);
+    assert!(!pins.exists());
+    wait_for("the status to tell", || {
+        daemon.expect_cli(&["status"]).contains("taken off")
+    });
+    assert!(site.connect(site.service_address()).is_err());
+    let _ = daemon.expect_cli(&["stop"]);
+    wait_for("the daemon to end", || daemon.status().is_none());
 }
 
 fn pins(site: &Site) -> std::path::PathBuf {

@@ -37,7 +37,13 @@ struct Link {
     path: PathBuf,
     mode: AttachMode,
     reason: Option<String>,
+    /// Others took it off.
+    is_lost: bool,
 }
+
+/// Of an interface that others took the program off.
+const LOST: &str =
+    "it was taken off (`aplomb detach` does that); a restart of the daemon puts it on again";
 
 impl Attachments {
     /// Those that are pinned; `program` takes the place of what they had attached, without a packet going by.
@@ -66,6 +72,7 @@ impl Attachments {
                     path,
                     mode,
                     reason,
+                    is_lost: false,
                 },
             );
         }
@@ -135,9 +142,27 @@ impl Attachments {
         Attachment {
             interface: device.name.clone(),
             index: device.index,
-            mode: link.map(|l| l.mode),
-            reason: link.and_then(|l| l.reason.clone()).or(failed.cloned()),
+            mode: link.filter(|l| !l.is_lost).map(|l| l.mode),
+            reason: match link {
+                Some(link) if link.is_lost => Some(LOST.into()),
+                link => link.and_then(|l| l.reason.clone()).or(failed.cloned()),
+            },
         }
+    }
+
+    /// Whether others took the program off an interface since this was last asked. It is not put on again: somebody
+    /// wanted it.
+    pub(crate) fn lose(&mut self) -> bool {
+        let mut any = false;
+        for (index, link) in self.links.iter_mut().filter(|(_, link)| !link.is_lost) {
+            let info = LinkInfo::of(link.link.as_fd());
+            if info.is_ok_and(|info| info.interface == 0) {
+                tracing::warn!(index, "the program was taken off an interface");
+                link.is_lost = true;
+                any = true;
+            }
+        }
+        any
     }
 
     fn attach(&mut self, mode: XdpMode, device: &Device, program: BorrowedFd<'_>) {
@@ -162,6 +187,7 @@ impl Attachments {
                 path,
                 mode,
                 reason,
+                is_lost: false,
             })
         });
         match done {

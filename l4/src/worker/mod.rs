@@ -206,6 +206,9 @@ impl Worker {
                 self.next.rates = now + rates::PERIOD;
             }
             self.note("counters", |worker| worker.look());
+            if self.attachments.lose() {
+                self.attach();
+            }
         }
         if self.next.sweep <= now {
             self.next.sweep = now + REST;
