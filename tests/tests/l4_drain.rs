@@ -189,3 +189,35 @@ fn down() {
     talks[0].hear(b"patience").unwrap();
     wait_for("all to take", || echoes.takers().len() == 3);
 }
+
+/// Taken out with ipvsadm: as IPVS does it, packets vanish at once, and the flow goes on when the server is back.
+#[test]
+fn removed_by_ipvsadm() {
+    if !needs_root("removed_by_ipvsadm") {
+        return;
+    }
+    let echoes = Echoes::start("nat");
+    let mut talks = echoes.talks();
+    let service = echoes.service.to_string();
+    let server = format!("10.0.0.11:{PORT}");
+    let name = ["ipvsadm", "-t", &service, "-r", &server];
+    let edit = |command: &str, more: &[&str]| {
+        let arguments = [&name[..1], &[command], &name[1..], more].concat();
+        let _ = echoes.daemon.expect_cli(&arguments);
+    };
+    edit("-d", &[]);
+    talks[0].send(b"lost?").unwrap();
+    assert!(
+        talks[0].is_silent(Duration::from_millis(700)),
+        "packets to a removed server"
+    );
+    assert_eq!(echoes.takers(), two());
+    edit("-a", &["-m", "-w", "1"]);
+    talks[0].hear(b"lost?").unwrap();
+    talks[0].say("back again").unwrap();
+    wait_for("all to take", || echoes.takers().len() == 3);
+    // Weight 0: what goes on does, nothing new comes.
+    edit("-e", &["-m", "-w", "0"]);
+    assert_eq!(echoes.takers(), two());
+    talks[0].say("still here").unwrap();
+}

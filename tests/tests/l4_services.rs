@@ -242,6 +242,10 @@ fn too_big_for_a_link() {
     let _ = site.expect("server1", "ip link set eth0 mtu 1300");
     let _ = site.expect("director", "ip link set eth1 mtu 1300");
     talk.push(1 << 20).unwrap();
+    // And on the client's side: the server is told by the director, in the service's name.
+    let _ = site.expect("client", "ip link set eth0 mtu 1200");
+    let _ = site.expect("director", "ip link set eth0 mtu 1200");
+    talk.push(1 << 20).unwrap();
     drop(daemon);
 }
 
