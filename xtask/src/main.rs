@@ -48,6 +48,9 @@ enum Task {
     /// What benchmarks of the kernel data plane run in a namespace or a guest
     #[command(hide = true)]
     L4Probe(bench::l4::probe::Probe),
+    /// What `guest replay` runs in the guest
+    #[command(hide = true)]
+    ReplayProbe(guest::replay::Probe),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Task::Guest(options) => guest::run(&options),
         Task::Upstream => bench::upstream::run(),
         Task::L4Probe(probe) => bench::l4::probe::run(&probe),
+        Task::ReplayProbe(probe) => guest::replay::probe(&probe),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,6 +10,7 @@ mod check;
 mod cpio;
 mod image;
 mod modules;
+pub(crate) mod replay;
 mod run;
 
 pub(crate) use self::run::Job;
@@ -32,6 +33,8 @@ enum What {
     Run(Run),
     /// See that the kernel program loads on the guest's kernel, and that it balances as IPVS does
     Check(check::Options),
+    /// See that connections fare with the daemon in the guest as they fared with IPVS
+    Replay(replay::Options),
 }
 
 #[derive(Args)]
@@ -64,6 +67,7 @@ pub(crate) fn run(options: &Options) -> Result {
         }
         What::Run(run) => run.run(),
         What::Check(options) => check::run(options),
+        What::Replay(options) => replay::run(options),
     }
 }
 

@@ -1,0 +1,98 @@
+//! `cargo xtask guest replay`: what IPVS did, done by aplomb's own `ipvsadm`, daemon and kernel program in the guest.
+//!
+//! The stories and the orders of schedulers are those of `aplomb/tests/replay`, which holds the same without a kernel.
+//! [`site`] is client, servers and the machine between them, each in a network namespace; [`tell`] goes through stories.
+//! Sleeping takes no time there, so that minutes of waiting cost seconds.
+
+mod client;
+mod site;
+#[path = "../../../../aplomb/tests/replay/story.rs"]
+mod story;
+mod tell;
+
+use super::Job;
+use crate::Result;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+const STORIES: &str = include_str!("../../../../aplomb/tests/replay/stories.txt");
+const SCHEDULERS: &str = include_str!("../../../../aplomb/tests/replay/schedulers.txt");
+
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// The program; without it, one is built
+    #[arg(long)]
+    program: Option<PathBuf>,
+    /// Only stories with this in their title
+    #[arg(long)]
+    only: Option<String>,
+}
+
+/// Replays everything in the guest.
+pub(super) fn run(options: &Options) -> Result {
+    let built = crate::root().join("target/debug/aplomb");
+    let program = match &options.program {
+        Some(program) => program.clone(),
+        None => {
+            called(Command::new("cargo").args(["build", "--quiet", "--package", "aplomb"]))?;
+            built
+        }
+    };
+    let scratch = crate::bench::scratch()?;
+    // What debuggers want is more than the guest has memory for.
+    let stripped = |from: PathBuf, name: &str| -> Result<PathBuf> {
+        let to = scratch.path().join(name);
+        called(Command::new("strip").arg("-o").arg(&to).arg(from))?;
+        Ok(to)
+    };
+    let own = std::env::current_exe().map_err(|e| format!("own program: {e}"))?;
+    let only = options.only.as_deref().unwrap_or_default();
+    let only = only.replace('\'', r"'\''");
+    let mut job = Job::new(format!(
+        "modprobe veth\nexec ./xtask replay-probe './aplomb' '{only}'\n"
+    ));
+    job.files = vec![
+        ("xtask".into(), stripped(own, "xtask")?),
+        ("aplomb".into(), stripped(program, "aplomb")?),
+    ];
+    job.counted = true;
+    job.limit = Duration::from_secs(400);
+    let ended = job.run()?;
+    println!("{}", ended.output.trim_end());
+    match ended.code {
+        0 => Ok(()),
+        _ => Err("in the guest, something came to something else than with IPVS".into()),
+    }
+}
+
+fn called(command: &mut Command) -> Result {
+    let name = command.get_program().to_string_lossy().into_owned();
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{name}: {status}")),
+        Err(error) => Err(format!("{name}: {error}")),
+    }
+}
+
+/// What runs in the guest.
+#[derive(clap::Args)]
+pub(crate) struct Probe {
+    program: PathBuf,
+    only: String,
+}
+
+/// `xtask replay-probe`.
+pub(crate) fn probe(probe: &Probe) -> Result {
+    let site = site::Site::make(&probe.program)?;
+    let mut teller = tell::Teller::new(site);
+    for story in story::stories(STORIES) {
+        if story.title.contains(&probe.only) {
+            teller.tell(&story)?;
+        }
+    }
+    if probe.only.is_empty() {
+        teller.schedulers(SCHEDULERS)?;
+    }
+    teller.done()
+}
