@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use xdp::{
     abi::{Backend, Encap, Family, Hop, Iface, Method, V4, V6, backend_flags},
-    decide::{Action, Road, Verdict, decide, established, model::Memory, schedule::hash},
-    packet::{Kind, Packet, Parsed, parse},
+    decide::{Action, Road, Verdict, decide, established, learn, model::Memory, schedule::hash},
+    packet::{Inside, Kind, Packet, Parsed, narrow, parse},
     rewrite::{self, Outer, Room},
     testing::Buffer,
 };
@@ -51,12 +51,29 @@ impl Host {
         self.v6.schedule = v6.schedule;
     }
 
+    /// What the program learns of an ICMP error that it passes.
+    fn learn<F: Family>(&self, frame: xdp::packet::Frame, packet: &Packet<F>) {
+        let Some(told) = narrow(frame, packet) else {
+            return;
+        };
+        match told.inside {
+            Inside::V4(tuple) => learn(&self.v4, &tuple, told.to, F::IS_V6, told.mtu),
+            Inside::V6(tuple) => learn(&self.v6, &tuple, told.to, F::IS_V6, told.mtu),
+        }
+    }
+
     /// A packet that came in by a device.
     pub(crate) fn run(&self, frame: &[u8], ingress: u32) -> Done {
         let mut buffer = Buffer::new(frame);
         let verdict = match parse(buffer.frame()) {
-            Parsed::V4(packet) => act(&self.v4, &self.ifaces, &mut buffer, packet, ingress),
-            Parsed::V6(packet) => act(&self.v6, &self.ifaces, &mut buffer, packet, ingress),
+            Parsed::V4(packet) => {
+                self.learn(buffer.frame(), &packet);
+                act(&self.v4, &self.ifaces, &mut buffer, packet, ingress)
+            }
+            Parsed::V6(packet) => {
+                self.learn(buffer.frame(), &packet);
+                act(&self.v6, &self.ifaces, &mut buffer, packet, ingress)
+            }
             Parsed::Pass(_) => 2,
             Parsed::Drop(_) => 1,
         };

@@ -27,6 +27,7 @@ mod verdict;
 pub(crate) use self::tables::{at, get, part, put};
 pub use self::{
     established::{Kept, established},
+    icmp::learn,
     load::{count, is_full},
     state::{Seen, is_over, tcp},
     tables::{Entry, Inserted, Journey, Route, Table, Tables},

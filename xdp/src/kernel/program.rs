@@ -117,7 +117,12 @@ where
     F::trace(ctx);
     let reason = u32::from(work.verdict.reason);
     match work.verdict.action {
-        Action::Pass => passed(reason),
+        Action::Pass => {
+            if work.packet.kind == Kind::IcmpError {
+                F::learn(ctx);
+            }
+            passed(reason)
+        }
         Action::Drop => dropped(reason),
         Action::Forward => {
             if F::rewrite(ctx) {

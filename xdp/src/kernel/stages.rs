@@ -4,7 +4,7 @@
 use aya_ebpf::bindings::xdp_md;
 use xdp::{
     decide::{self, Entry, Stage},
-    packet::{Kind, Packet},
+    packet::{self, Inside, Kind, Packet},
     rewrite::Room,
     verifier::below,
 };
@@ -29,6 +29,8 @@ pub(super) trait Staged: Family {
     fn trace(ctx: *mut xdp_md);
     /// Makes the packet what its verdict says.
     fn rewrite(ctx: *mut xdp_md) -> bool;
+    /// Learns from an ICMP error about a tunnel.
+    fn learn(ctx: *mut xdp_md);
     /// Turns the packet into the error it causes.
     fn answer(ctx: *mut xdp_md) -> bool;
 }
@@ -113,7 +115,7 @@ fn find6(tuple: &Tuple<V6>) -> Option<Entry<Flow<V6>>> {
 
 macro_rules! stages {
     ($family:ident, $work:ident, $error:ident, $recall:ident, $follow:ident, $choose:ident, $begin:ident, $keep:ident, $trace:ident,
-     $find:ident, $plain:ident, $tunnel:ident, $inner:ident, $answer:ident, $home:ident) => {
+     $find:ident, $plain:ident, $tunnel:ident, $inner:ident, $answer:ident, $home:ident, $learn:ident) => {
         impl Staged for $family {
             #[inline(always)]
             fn work() -> Option<Entry<Work<$family>>> {
@@ -156,6 +158,11 @@ macro_rules! stages {
                 } else {
                     $plain(ctx)
                 }
+            }
+
+            #[inline(always)]
+            fn learn(ctx: *mut xdp_md) {
+                let _ = $learn(ctx);
             }
 
             #[inline(always)]
@@ -263,6 +270,26 @@ macro_rules! stages {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
+        extern "C" fn $learn(ctx: *mut xdp_md) -> u32 {
+            let Some(work) = <$family>::work() else {
+                return 0;
+            };
+            // SAFETY: this processor's value.
+            let work = unsafe { &*work.as_ptr() };
+            let packet = bounded(&work.packet);
+            let Some(told) = packet::narrow(Context(ctx).frame(), &packet) else {
+                return 0;
+            };
+            let (to, v6) = (told.to, <$family as Family>::IS_V6);
+            match told.inside {
+                Inside::V4(tuple) => decide::learn::<V4, _>(&kernel(ctx), &tuple, to, v6, told.mtu),
+                Inside::V6(tuple) => decide::learn::<V6, _>(&kernel(ctx), &tuple, to, v6, told.mtu),
+            }
+            1
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
         extern "C" fn $answer(ctx: *mut xdp_md) -> u32 {
             let Some(work) = <$family>::work() else {
                 return 0;
@@ -276,11 +303,11 @@ macro_rules! stages {
 
 stages!(
     V4, WORK4, error4, recall4, follow4, choose4, begin4, keep4, trace4, find4, plain4, tunnel4,
-    inner4, answer4, home4
+    inner4, answer4, home4, learn4
 );
 stages!(
     V6, WORK6, error6, recall6, follow6, choose6, begin6, keep6, trace6, find6, plain6, tunnel6,
-    inner6, answer6, home6
+    inner6, answer6, home6, learn6
 );
 
 /// The tables without a packet.

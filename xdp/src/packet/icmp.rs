@@ -1,7 +1,14 @@
 //! ICMP and ICMPv6 errors, which belong to the flow of the packet they complain of. All other ICMP is the stack's.
 
-use super::{Frame, Kind, MALFORMED, Other, Packet, header::Icmp, v4, v6};
-use crate::abi::{Family, V4, V6};
+use super::{
+    Frame, Kind, MALFORMED, Other, Packet,
+    header::{Icmp, Udp, proto},
+    v4, v6,
+};
+use crate::{
+    abi::{Addr6, Family, Tuple, V4, V6},
+    verifier::below,
+};
 
 /// ICMP types (RFC 792).
 mod icmp4 {
@@ -79,4 +86,67 @@ pub fn next_hop_mtu<F: Family>(frame: Frame, packet: &Packet<F>) -> Option<u32> 
     }
     let told = icmp.kind == icmp4::UNREACHABLE && icmp.code == icmp4::FRAGMENTATION_NEEDED;
     told.then_some(u32::from_be(icmp.rest) & 0xffff)
+}
+
+/// What a router says of a tunnel of ours: a packet was too big for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Narrow {
+    /// What fits, bytes of IP.
+    pub mtu: u32,
+    /// Where the tunnel leads, as [`Family::widen`] makes it.
+    pub to: Addr6,
+    /// The packet in it.
+    pub inside: Inside,
+}
+
+/// The packet in a tunnel.
+#[derive(Clone, Copy, Debug)]
+pub enum Inside {
+    /// Of IPv4.
+    V4(Tuple<V4>),
+    /// Of IPv6.
+    V6(Tuple<V6>),
+}
+
+/// Reads an ICMP error that may say that a packet we had encapsulated was too big. None: it does not, or quotes too
+/// little to say whose packet it was.
+#[inline(always)]
+pub fn narrow<F: Family>(frame: Frame, packet: &Packet<F>) -> Option<Narrow> {
+    let mtu = next_hop_mtu(frame, packet)?;
+    let l4 = below(packet.inner_l4, 0x3fff);
+    let (skip, protocol) = match packet.tuple.proto {
+        proto::IPIP | proto::IPV6 => (0, packet.tuple.proto),
+        proto::GRE => {
+            let word = u32::from_be(frame.read(l4)?);
+            let protocol = match word as u16 {
+                V4::ETHERTYPE => proto::IPIP,
+                V6::ETHERTYPE => proto::IPV6,
+                _ => return None,
+            };
+            match word >> 16 {
+                0 => (4, protocol),
+                0x8000 => (8, protocol),
+                _ => return None,
+            }
+        }
+        proto::UDP => {
+            // GUE's version, length of options, protocol, flags.
+            let [kind, protocol, flags, more] =
+                frame.read::<u32>(l4 + size_of::<Udp>())?.to_ne_bytes();
+            if kind != 0 || flags != 0 || more != 0 {
+                return None;
+            }
+            (size_of::<Udp>() + 4, protocol)
+        }
+        _ => return None,
+    };
+    let at = l4 + skip;
+    let length = (packet.l3 + packet.length as usize).checked_sub(at)?;
+    let inside = match protocol {
+        proto::IPIP => Inside::V4(v4::inner(frame, at, length).ok()??.0),
+        proto::IPV6 => Inside::V6(v6::inner(frame, at, length).ok()??.0),
+        _ => return None,
+    };
+    let to = F::widen(packet.tuple.dst);
+    Some(Narrow { mtu, to, inside })
 }

@@ -13,7 +13,10 @@ mod v4;
 mod v6;
 
 pub(crate) use self::frame::merge;
-pub use self::{frame::Frame, icmp::next_hop_mtu};
+pub use self::{
+    frame::Frame,
+    icmp::{Inside, Narrow, narrow, next_hop_mtu},
+};
 use crate::abi::{Family, PassReason, Reason, Tuple, V4, V6};
 use crate::verifier::below;
 

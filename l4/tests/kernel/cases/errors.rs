@@ -8,7 +8,7 @@ use super::{
     ACK, Case, SYN, Wanted, held, ip,
     modes::encapsulated,
     onward,
-    site::{Proto, Talk, Way},
+    site::{Proto, Talk, Way, ours},
 };
 
 /// Who complains.
@@ -174,6 +174,72 @@ fn those_of_nobody_s_flow_pass() {
                 case = case.pass(error.icmp(kind, code, rest, ip(&reply)));
             }
             cases.push(case);
+        }
+        cases
+    });
+}
+
+/// A router on the way of a tunnel says that what we sent was too big for it: the client's next packet is answered with
+/// what fits.
+#[test]
+fn what_fits_a_tunnel_is_learned_from_errors_about_it() {
+    let ways = [
+        Way::IpIp4,
+        Way::Gue4,
+        Way::Gre4,
+        Way::IpIp6,
+        Way::Gue6,
+        Way::Gre6,
+    ];
+    held(|net| {
+        let mut cases = Vec::new();
+        for way in ways {
+            for v6 in [false, true] {
+                let around = match way {
+                    Way::IpIp4 => 20,
+                    Way::Gue4 => 32,
+                    Way::Gre4 => 24,
+                    Way::IpIp6 => 40,
+                    Way::Gue6 => 52,
+                    _ => 44,
+                };
+                let outer_v6 = way.backend_v6(v6);
+                let talk = net.talk(way, v6);
+                let big = |builder: &Builder| builder.tcp(ACK, &[], &[0x42; 1360]);
+                let like = |frame: Vec<u8>| {
+                    Wanted::Like(Box::new(move |left: &[u8]| {
+                        encapsulated(way, v6, true, (0, true), ip(&frame), left)
+                    }))
+                };
+                let outer =
+                    encapsulated(way, v6, true, (0, true), ip(&big(&talk.asked())), &[0; 64]);
+                let us = SocketAddr::new(ours(outer_v6), 0);
+                let error = |mtu: u32, quote: usize| {
+                    let (kind, code) = if outer_v6 { (2, 0) } else { (3, 4) };
+                    let quoted = &ip(&outer)[..quote.min(outer.len() - 14)];
+                    Builder::new(router(outer_v6), us).icmp(kind, code, mtu, quoted)
+                };
+                let told = |mtu: u32| {
+                    let asked = big(&talk.asks());
+                    let answer = super::size::told(&talk, v6, (3, 2), mtu - around, ip(&asked));
+                    Wanted::Answer(xdp::abi::Reason::TooBig, super::back(answer))
+                };
+                let case = Case::new(format!("{way:?}, IPv6 {v6}"))
+                    .step(
+                        talk.asks().tcp(SYN, &[], &[]),
+                        like(talk.asked().tcp(SYN, &[], &[])),
+                    )
+                    .step(big(&talk.asks()), like(big(&talk.asked())))
+                    // Too little to know whose it was.
+                    .pass(error(1300, if outer_v6 { 48 } else { 28 }))
+                    .step(big(&talk.asks()), like(big(&talk.asked())))
+                    .pass(error(1390, 200))
+                    .step(big(&talk.asks()), told(1390))
+                    // Larger than before is no news.
+                    .pass(error(1450, 200))
+                    .step(big(&talk.asks()), told(1390));
+                cases.push(case);
+            }
         }
         cases
     });
