@@ -290,6 +290,20 @@ impl Maps {
         self.backends.put(&slot, &record, Put::Any).map(drop)
     }
 
+    /// Forgets what the program learned of the way to a backend: the way may have become wider.
+    pub(crate) fn forget_path(&self, slot: u32) -> io::Result<()> {
+        match self.backends.get(&slot)? {
+            Some(record) if record.path_mtu != 0 => {
+                let record = Backend {
+                    path_mtu: 0,
+                    ..record
+                };
+                self.backends.put(&slot, &record, Put::Any).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What the tables hold: what a predecessor left.
     pub(crate) fn found(&self) -> io::Result<Found> {
         let mut found = Found::default();

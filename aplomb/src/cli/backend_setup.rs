@@ -81,7 +81,7 @@ fn shown(steps: &[Step], args: &Args) -> String {
         let _ = writeln!(text, "# {}\n{}", step.reason, step.action.line());
     }
     if args.mode == Mode::Tunnel {
-        text.push_str("# What comes through a tunnel must be smaller by its header: set `mss` in the director's service.\n");
+        text.push_str("# What comes through a tunnel must be smaller by its header: offer clients less with `advmss` on the route to them.\n");
     }
     text
 }

@@ -38,6 +38,9 @@ const SETTLE: Duration = Duration::from_millis(20);
 /// How long until something that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How long what was learned of the ways of tunnels holds, at most: as long as Linux believes a path's MTU.
+const PATHS: Duration = Duration::from_secs(600);
+
 /// Takes what the kernel data plane tells of backends. Called on the worker's thread; must not wait.
 pub trait Reports: Send {
     /// No flow names a backend that drains any more.
@@ -80,6 +83,7 @@ struct Next {
     sweep: Instant,
     rates: Instant,
     resolve: Instant,
+    paths: Instant,
     settle: Option<Instant>,
     retry: Option<Instant>,
     devices: Option<Instant>,
@@ -107,6 +111,7 @@ impl Worker {
                 sweep: now + REST,
                 rates: now + rates::PERIOD,
                 resolve: now + RESOLVE,
+                paths: now + PATHS,
                 settle: None,
                 retry: None,
                 devices: None,
@@ -199,6 +204,10 @@ impl Worker {
         if self.next.resolve <= now {
             self.next.resolve = now + RESOLVE;
             self.note("neighbours", |worker| worker.resolve());
+        }
+        if self.next.paths <= now {
+            self.next.paths = now + PATHS;
+            self.note("ways of tunnels", |worker| worker.forget_paths());
         }
         if self.next.rates <= now {
             self.next.rates += rates::PERIOD;
@@ -325,6 +334,13 @@ impl Worker {
         }
         self.plane.monitor.resolve(hops);
         Ok(())
+    }
+
+    /// Has the ways of tunnels tried anew.
+    fn forget_paths(&mut self) -> io::Result<()> {
+        let loaded = self.plane.loaded();
+        let mut slots = self.slots().into_iter();
+        slots.try_for_each(|slot| loaded.maps.forget_path(slot))
     }
 
     /// Looks at all counters.

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod behaviour;
 mod cases;
 mod flows;
 mod host;
