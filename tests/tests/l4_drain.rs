@@ -221,3 +221,26 @@ fn removed_by_ipvsadm() {
     assert_eq!(echoes.takers(), two());
     talks[0].say("still here").unwrap();
 }
+
+/// `backend drain --wait` comes back when the last connection is forgotten, not before.
+#[test]
+fn a_drain_waits() {
+    if !needs_root("a_drain_waits") {
+        return;
+    }
+    let echoes = Echoes::start("nat");
+    let mut talks = echoes.talks();
+    let backend = format!("echo/10.0.0.11:{PORT}");
+    let drain = ["backend", "drain", &backend, "--wait"];
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| echoes.daemon.expect_cli(&drain));
+        for _ in 0..10 {
+            std::thread::sleep(Duration::from_millis(200));
+            talks[0].say("still here").unwrap();
+            assert!(!waiting.is_finished(), "it did not wait");
+        }
+        talks.remove(0).reset();
+        let said = waiting.join().unwrap();
+        assert!(said.contains("nothing goes on any more"), "{said}");
+    });
+}
