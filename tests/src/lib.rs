@@ -14,6 +14,7 @@
 mod client;
 mod daemon;
 mod echo;
+mod flight;
 mod inside;
 mod load;
 mod net;
@@ -25,7 +26,8 @@ pub use self::{
     client::{Client, Response},
     daemon::{Daemon, program},
     echo::Echo,
-    inside::{Download, Knocks, Talk, states, wait_for_up},
+    flight::{Download, Knocks},
+    inside::{Talk, states, wait_for_up},
     load::{Load, Mix, Score},
     net::{Net, needs_root},
     nginx::Nginx,
