@@ -47,23 +47,37 @@ pub(super) fn run(options: &Options) -> Result {
         Ok(to)
     };
     let own = std::env::current_exe().map_err(|e| format!("own program: {e}"))?;
-    let only = options.only.as_deref().unwrap_or_default();
-    let only = only.replace('\'', r"'\''");
-    let mut job = Job::new(format!(
-        "modprobe veth\nexec ./xtask replay-probe './aplomb' '{only}'\n"
-    ));
-    job.files = vec![
+    let files = vec![
         ("xtask".into(), stripped(own, "xtask")?),
         ("aplomb".into(), stripped(program, "aplomb")?),
     ];
-    job.counted = true;
-    job.limit = Duration::from_secs(400);
-    let ended = job.run()?;
-    println!("{}", ended.output.trim_end());
-    match ended.code {
-        0 => Ok(()),
-        _ => Err("in the guest, something came to something else than with IPVS".into()),
+    let only = options.only.as_deref().unwrap_or_default();
+    let only = only.replace('\'', r"'\''");
+    let part = |part: usize| {
+        let mut job = Job::new(format!(
+            "modprobe veth\nexec ./xtask replay-probe ./aplomb {part} '{only}'\n"
+        ));
+        job.files.clone_from(&files);
+        job.counted = true;
+        job.limit = Duration::from_secs(400);
+        job.run()
+    };
+    // A counted guest has one processor: two of them are through in half the time.
+    let (first, second) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| part(1));
+        let first = part(0);
+        let second = other.join().map_err(|_| "a thread has ended".to_owned());
+        (first, second)
+    });
+    let mut all_well = true;
+    for ended in [first?, second??] {
+        println!("{}", ended.output.trim_end());
+        all_well &= ended.code == 0;
     }
+    if all_well {
+        return Ok(());
+    }
+    Err("in the guest, something came to something else than with IPVS".into())
 }
 
 fn called(command: &mut Command) -> Result {
@@ -79,20 +93,40 @@ fn called(command: &mut Command) -> Result {
 #[derive(clap::Args)]
 pub(crate) struct Probe {
     program: PathBuf,
+    /// Which of [`PARTS`].
+    part: usize,
     only: String,
 }
+
+/// In how many parts everything is done.
+const PARTS: usize = 2;
 
 /// `xtask replay-probe`.
 pub(crate) fn probe(probe: &Probe) -> Result {
     let site = site::Site::make(&probe.program)?;
     let mut teller = tell::Teller::new(site);
-    for story in story::stories(STORIES) {
-        if story.title.contains(&probe.only) {
+    // Those that sleep longest first, each to the part that has slept least.
+    let mut stories = story::stories(STORIES);
+    stories.sort_by_key(|story| std::cmp::Reverse(slept(story)));
+    let mut parts = [0; PARTS];
+    for story in stories {
+        let (at, sum) = (parts.iter_mut().enumerate())
+            .min_by_key(|(_, sum)| **sum)
+            .ok_or("no parts")?;
+        *sum += 1 + slept(&story);
+        if at == probe.part && story.title.contains(&probe.only) {
             teller.tell(&story)?;
         }
     }
-    if probe.only.is_empty() {
+    if probe.only.is_empty() && probe.part == 1 {
         teller.schedulers(SCHEDULERS)?;
     }
-    teller.done()
+    teller.done(probe.only.is_empty())
+}
+
+/// Seconds that go by in a story.
+fn slept(story: &story::Story) -> u32 {
+    let sleeps = story.steps.iter().filter(|step| step.verb == "sleep");
+    let seconds = sleeps.filter_map(|step| step.words.first()?.parse::<u32>().ok());
+    seconds.sum()
 }
