@@ -13,3 +13,4 @@ mod life;
 mod packet;
 mod plans;
 mod rig;
+mod timing;
