@@ -12,8 +12,8 @@ use std::{
 
 use xdp::abi::{
     Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Iface, Load, Locality,
-    LocalityKey, RangeKey, ResolveKey, Service, Settings, Template, TemplateKey, Tuple, V4, V6,
-    backend_flags, service_flags,
+    LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, ResolveKey, Service, Settings, Template,
+    TemplateKey, Tuple, V4, V6, backend_flags, service_flags,
 };
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// All maps that are pinned.
-pub(crate) const NAMES: [&str; 26] = [
+pub(crate) const NAMES: [&str; 28] = [
     "FLOWS4",
     "FLOWS6",
     "PENDING4",
@@ -37,6 +37,8 @@ pub(crate) const NAMES: [&str; 26] = [
     "FRAGMENTS6",
     "LOCALITY4",
     "LOCALITY6",
+    "QUIC_CONFIGS",
+    "QUIC_IDS",
     "SERVICES",
     "BACKENDS",
     "LOADS",
@@ -68,6 +70,10 @@ pub(crate) struct FamilyMaps<F: Family> {
 pub(crate) struct Maps {
     pub(crate) v4: FamilyMaps<V4>,
     pub(crate) v6: FamilyMaps<V6>,
+    /// How QUIC connection IDs are made.
+    pub(crate) quic_configs: Table<QuicKey, QuicConfig>,
+    /// Which backends they name.
+    pub(crate) quic_ids: Table<QuicId, u32>,
     pub(crate) services: Table<u32, Service>,
     pub(crate) backends: Table<u32, Backend>,
     /// How busy backends are, by slot.
@@ -183,6 +189,8 @@ impl Maps {
         Ok(Self {
             v4: FamilyMaps::open(get)?,
             v6: FamilyMaps::open(get)?,
+            quic_configs: Table::new(get("QUIC_CONFIGS")?)?,
+            quic_ids: Table::new(get("QUIC_IDS")?)?,
             services: Table::new(get("SERVICES")?)?,
             backends: Table::new(get("BACKENDS")?)?,
             loads: Shared::new(get("LOADS")?.as_fd())?,
@@ -242,6 +250,12 @@ impl Maps {
                 self.cursors.set(*service, *turns);
                 Ok(())
             }
+            Write::QuicConfig {
+                key,
+                config: Some(config),
+            } => self.quic_configs.put(key, config, Put::Any).map(drop),
+            Write::QuicConfig { key, config: None } => self.quic_configs.remove(key).map(drop),
+            Write::QuicId { key, slot } => set(&self.quic_ids, key, *slot),
             Write::Service { slot, record } => {
                 let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
                 let record = watched.mark(*slot, record);
@@ -309,6 +323,10 @@ impl Maps {
         let mut found = Found::default();
         self.v4.places(&mut found.places)?;
         self.v6.places(&mut found.places)?;
+        let configs = self.quic_configs.all(xdp::abi::QUIC_CONFIGS as usize)?;
+        found.quic.configs = configs.into_iter().collect();
+        let ids = self.quic_ids.all(xdp::abi::QUIC_IDS as usize)?;
+        found.quic.ids = ids.into_iter().collect();
         let mut services = Vec::new();
         walk_array(&self.services, xdp::abi::SERVICES, &mut services)?;
         let mut backends = Vec::new();

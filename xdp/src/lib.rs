@@ -13,6 +13,7 @@ extern crate std;
 pub mod abi;
 pub mod decide;
 pub mod packet;
+pub mod quic;
 pub mod rewrite;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

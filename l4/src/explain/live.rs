@@ -5,7 +5,8 @@ use std::{collections::HashMap, net::IpAddr};
 use xdp::{
     abi::{
         Backend, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load, Locality, LocalityKey,
-        RangeKey, Service, Settings, Template, TemplateKey, Tick, Tuple, V4, V6,
+        QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings, Template, TemplateKey, Tick,
+        Tuple, V4, V6,
     },
     decide::{Route, Table},
 };
@@ -72,6 +73,14 @@ impl Source for Live<'_> {
 
     fn turns(&self, service: u32) -> Option<u32> {
         self.loaded.maps.cursors.get(service)
+    }
+
+    fn quic_config(&self, key: &QuicKey) -> Option<QuicConfig> {
+        self.loaded.maps.quic_configs.get(key).ok()?
+    }
+
+    fn quic_id(&self, key: &QuicId) -> Option<u32> {
+        self.loaded.maps.quic_ids.get(key).ok()?
     }
 
     fn way(&self, to: IpAddr) -> (Route, Hop) {

@@ -126,7 +126,7 @@ where
         Question::Frame { bytes, length } => {
             let mut bytes = bytes.clone();
             bytes.resize((*length).clamp(bytes.len(), LONGEST.max(bytes.len())), 0);
-            judge(view, &mut bytes)
+            judge(view, &mut bytes, true)
         }
         Question::Flowing { packet, any_flags } => {
             let mut packet = *packet;
@@ -147,7 +147,7 @@ where
                 packet.flags = tcp_flags::SYN;
                 bytes = frame::build(&packet).unwrap_or(bytes);
             }
-            judge(view, &mut bytes)
+            judge(view, &mut bytes, false)
         }
     }
 }
@@ -173,18 +173,23 @@ fn flow_of<F: Viewed, S: Source + Lookup<F>>(
     of(Table::Established).or_else(|| of(Table::Pending))
 }
 
-fn judge<S>(view: &View<'_, S>, bytes: &mut [u8]) -> Explanation
+/// `whole`: what follows the headers is the packet's, too, and may be looked into.
+fn judge<S>(view: &View<'_, S>, bytes: &mut [u8], whole: bool) -> Explanation
 where
     S: Source + Lookup<V4> + Lookup<V6>,
 {
     let length = bytes.len();
-    // SAFETY: the frame is used only within this call.
-    match parse(unsafe { Frame::of(bytes) }) {
+    // SAFETY: the frame is used only within this call: the view forgets it before the end.
+    let frame = unsafe { Frame::of(bytes) };
+    view.frame.set(whole.then_some(frame));
+    let explanation = match parse(frame) {
         Parsed::V4(packet) => decided(view, packet),
         Parsed::V6(packet) => decided(view, packet),
         Parsed::Pass(reason) => other(length, "pass", reason.word(), reasons::passed(reason)),
         Parsed::Drop(reason) => other(length, "drop", reason.word(), reasons::dropped(reason)),
-    }
+    };
+    view.frame.set(None);
+    explanation
 }
 
 /// What is no packet of a flow.

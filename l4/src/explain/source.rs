@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use xdp::{
     abi::{
         Backend, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load, Locality, LocalityKey,
-        RangeKey, Service, Settings, Template, TemplateKey, Tick, Tuple,
+        QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings, Template, TemplateKey, Tick,
+        Tuple,
     },
     decide::{Route, Table},
 };
@@ -28,6 +29,14 @@ pub trait Source {
     fn scheduled(&self, index: u32) -> Option<u32>;
     /// How far a service's ring has been gone through.
     fn turns(&self, service: u32) -> Option<u32>;
+    /// How QUIC connection IDs with a rotation id are made.
+    fn quic_config(&self, _: &QuicKey) -> Option<QuicConfig> {
+        None
+    }
+    /// The backend that a server id in QUIC connection IDs is of.
+    fn quic_id(&self, _: &QuicId) -> Option<u32> {
+        None
+    }
     /// The way to an address, and the hop if there is one.
     fn way(&self, to: IpAddr) -> (Route, Hop);
     /// A service's name, and the word for how it chooses.

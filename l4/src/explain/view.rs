@@ -9,10 +9,11 @@ use std::{
 use xdp::{
     abi::{
         Addr6, Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load,
-        Locality, LocalityKey, RangeKey, Service, Settings, Template, TemplateKey, Tick, Tuple, V4,
-        V6,
+        Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings, Template,
+        TemplateKey, Tick, Tuple, V4, V6,
     },
     decide::{Entry, Inserted, Journey, Route, Table, Tables},
+    packet::Frame,
 };
 
 use super::{
@@ -79,6 +80,9 @@ pub(super) struct View<'a, S> {
     loads: Cells<Load>,
     counters: Cells<Counters>,
     turns: RefCell<HashMap<u32, u32>>,
+    quic_configs: Cells<QuicConfig>,
+    /// The frame that is decided on, if there is one and not only its addresses.
+    pub(super) frame: Cell<Option<Frame>>,
     drawn: Cell<u32>,
     v4: FamilyCells<V4>,
     v6: FamilyCells<V6>,
@@ -95,6 +99,8 @@ impl<'a, S: Source> View<'a, S> {
             loads: Cells::default(),
             counters: Cells::default(),
             turns: RefCell::default(),
+            quic_configs: Cells::default(),
+            frame: Cell::new(None),
             drawn: Cell::new(source.now().0 | 1),
             v4: FamilyCells::default(),
             v6: FamilyCells::default(),
@@ -214,6 +220,20 @@ impl<F: Viewed, S: Source + Lookup<F>> Tables<F> for View<'_, S> {
 
     fn settle(&self, key: &LocalityKey<F>, locality: &Locality) {
         F::of(self).localities.put(key, *locality);
+    }
+
+    fn frame(&self) -> Frame {
+        // SAFETY: the other one has no bytes.
+        let none = || unsafe { Frame::new(0, 0) };
+        self.frame.get().unwrap_or_else(none)
+    }
+
+    fn quic_config(&self, key: &QuicKey) -> Option<Entry<QuicConfig>> {
+        self.quic_configs.get(key, || self.source.quic_config(key))
+    }
+
+    fn quic_id(&self, key: &QuicId) -> Option<u32> {
+        self.source.quic_id(key)
     }
 
     fn route(&self, journey: &Journey<F>, hop: &mut Hop) -> Route {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use xdp::abi::{self, Backend, Service, backend_flags};
 
 use super::{
-    Held, Kept, Place, Retired, Tables, record,
+    Held, Kept, Place, Quic, Retired, Tables, record,
     region::{Region, Regions},
     slots::Slots,
 };
@@ -20,6 +20,8 @@ pub struct Found {
     pub backends: Vec<(u32, Backend)>,
     /// What leads to which service.
     pub places: BTreeMap<Place, u32>,
+    /// What is known of QUIC connection IDs, of all services.
+    pub quic: Quic,
 }
 
 impl Tables {
@@ -36,6 +38,7 @@ impl Tables {
             }
         }
         let records: BTreeMap<_, _> = found.services.into_iter().collect();
+        let mut quic = found.quic.by_service();
         let led: BTreeSet<_> = found.places.values().copied().collect();
         let slots: BTreeSet<u32> = records
             .iter()
@@ -43,6 +46,7 @@ impl Tables {
             .map(|(slot, _)| *slot)
             .chain(backends.keys().copied())
             .chain(led)
+            .chain(quic.keys().copied())
             .collect();
         let regions = records.values().flat_map(|r| [r.table, r.members]);
         let regions = Regions::new(abi::SCHEDULE, regions.map(Region::of_word));
@@ -58,6 +62,7 @@ impl Tables {
                     record,
                     places.map(|(place, _)| *place).collect(),
                     backends.remove(&slot).unwrap_or_default(),
+                    quic.remove(&slot).unwrap_or_default(),
                 ),
             }
         });

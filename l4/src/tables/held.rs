@@ -18,6 +18,7 @@ use super::{
     Surroundings,
     list::{Candidate, Lists},
     place::Place,
+    quic::Quic,
     record,
     region::{Region, Regions},
     slots::Slots,
@@ -38,6 +39,7 @@ pub struct Held {
     /// Its record.
     pub record: Service,
     lists: Lists,
+    quic: Quic,
     /// When it has to be looked at again: a drain ends.
     pub(super) deadline: Option<Instant>,
     /// It has to be looked at again though its plan is the same.
@@ -63,7 +65,13 @@ impl Kept {
 
 impl Held {
     pub(super) fn new(slot: u32) -> Self {
-        Self::found(slot, Service::default(), Vec::new(), BTreeMap::new())
+        Self::found(
+            slot,
+            Service::default(),
+            Vec::new(),
+            BTreeMap::new(),
+            Quic::default(),
+        )
     }
 
     /// One that is in the tables already.
@@ -72,6 +80,7 @@ impl Held {
         record: Service,
         places: Vec<Place>,
         backends: BTreeMap<SocketAddr, Kept>,
+        quic: Quic,
     ) -> Self {
         let (table, members) = (record.table, record.members);
         Self {
@@ -81,6 +90,7 @@ impl Held {
             backends,
             record,
             lists: Lists::found(Region::of_word(table), Region::of_word(members)),
+            quic,
             deadline: None,
             doubted: false,
         }
@@ -146,6 +156,13 @@ impl Held {
         let mut record = record::service(&service.spec, kernel, pool, around);
         (record.table, record.members) = (self.record.table, self.record.members);
         self.lists_become(&mut record, pool, candidates, around, regions, stages);
+        let slot_of = |address: &SocketAddr| {
+            let kept = self.backends.get(address);
+            kept.filter(|kept| !kept.is_removed()).map(|kept| kept.slot)
+        };
+        let quic = Quic::of(self.slot, kernel, pool, slot_of);
+        record.quic = quic.rotations();
+        std::mem::replace(&mut self.quic, quic).become_of(&self.quic, stages);
         if record != self.record {
             stages.services.push(Write::Service {
                 slot: self.slot,
@@ -293,6 +310,7 @@ impl Held {
             record,
         });
         self.record = record;
+        std::mem::take(&mut self.quic).become_of(&self.quic, stages);
         for kept in self.backends.values_mut() {
             remove(kept, expire, stages);
         }

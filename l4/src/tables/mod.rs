@@ -4,12 +4,13 @@
 //! the order in which packets may see them. A service keeps its slot as long as it is there ([`slots`]), and so does a
 //! backend of it, until the sweep has seen that no flow names it ([`Tables::free`]). Lists of backends
 //! ([`list`]: [`ring`], [`rendezvous`]) are built in a free part of the schedule map ([`region`]) beside the old ones.
-//! [`record`] turns specs into records, [`place`] addresses into keys; [`adopt`] finds out what a predecessor left.
+//! [`mod@quic`] knows whom QUIC connection IDs name, [`record`] turns specs into records, [`place`] addresses into keys; [`adopt`] finds out what a predecessor left.
 
 mod adopt;
 mod held;
 mod list;
 pub(crate) mod place;
+mod quic;
 pub mod ranges;
 pub(crate) mod record;
 pub mod region;
@@ -37,6 +38,7 @@ pub use self::{
     adopt::Found,
     held::{Held, Kept},
     place::Place,
+    quic::Quic,
     write::{Changes, Write},
 };
 use self::{region::Regions, slots::Slots, write::Stages};
@@ -145,6 +147,14 @@ impl Tables {
             return Err(format!(
                 "{services} services are more than the kernel data plane's {}",
                 abi::SERVICES
+            ));
+        }
+        let configs = kernel().filter_map(|(_, k)| k.quic_lb.as_ref());
+        let configs: usize = configs.map(|quic_lb| quic_lb.configs.len()).sum();
+        if configs > abi::QUIC_CONFIGS as usize {
+            return Err(format!(
+                "{configs} configurations of QUIC connection IDs are more than the kernel data plane's {}",
+                abi::QUIC_CONFIGS
             ));
         }
         let members = kernel().filter_map(|(_, k)| Some(plan.pools.get(&k.pool)?.members.len()));

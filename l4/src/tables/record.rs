@@ -59,6 +59,7 @@ pub(super) fn service(
     set(service_flags::HASH_PORT, kernel.hash_port);
     set(service_flags::FALLBACK, kernel.fallback);
     set(service_flags::EXPIRE_QUIESCENT, kernel.expire_quiescent);
+    set(service_flags::QUIC_LB, kernel.quic_lb.is_some());
     set(service_flags::SYN_COOKIES, kernel.syn_cookies);
     let (source, sources) = sources(spec, kernel, pool, around);
     set(service_flags::FULL_NAT, sources > 0);

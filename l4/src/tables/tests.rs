@@ -23,6 +23,8 @@ use xdp::abi::{Backend, Service, backend_flags, settings_flags};
 
 use super::*;
 
+mod quic;
+
 /// The tables as the program sees them.
 #[derive(Default)]
 struct Model {
@@ -31,6 +33,7 @@ struct Model {
     schedule: HashMap<u32, u32>,
     cursors: HashMap<u32, u32>,
     places: BTreeMap<Place, u32>,
+    quic: Quic,
     flags: u32,
 }
 
@@ -60,6 +63,14 @@ impl Model {
                     }
                 }
                 Write::Cursor { service, turns } => drop(self.cursors.insert(service, turns)),
+                Write::QuicConfig { key, config } => match config {
+                    Some(config) => drop(self.quic.configs.insert(key, *config)),
+                    None => drop(self.quic.configs.remove(&key)),
+                },
+                Write::QuicId { key, slot } => match slot {
+                    Some(slot) => drop(self.quic.ids.insert(key, slot)),
+                    None => drop(self.quic.ids.remove(&key)),
+                },
                 Write::Service { slot, record } => drop(self.services.insert(slot, record)),
                 Write::Lead {
                     place,
@@ -73,6 +84,12 @@ impl Model {
     }
 
     fn check(&self) {
+        for (id, slot) in &self.quic.ids {
+            let backend = self.backends[slot];
+            assert_eq!(backend.service, id.service);
+            let wanted = backend_flags::PRESENT;
+            assert_eq!(backend.flags & (wanted | backend_flags::REMOVED), wanted);
+        }
         for slot in self.places.values() {
             assert_ne!(self.flags & settings_flags::SERVICES, 0);
             let record = self.services[slot];
@@ -337,6 +354,7 @@ fn a_successor_finds_what_is_there() {
         services: model.services.clone().into_iter().collect(),
         backends: model.backends.clone().into_iter().collect(),
         places: model.places.clone(),
+        quic: model.quic.clone(),
     });
     // One service is gone since, and one is new.
     let services = [

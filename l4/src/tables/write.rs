@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use xdp::abi::{Backend, Service, settings_flags};
+use xdp::abi::{Backend, QuicConfig, QuicId, QuicKey, Service, settings_flags};
 
 use super::{place::Place, region::Region};
 
@@ -34,6 +34,20 @@ pub enum Write {
         service: u32,
         /// Turns.
         turns: u32,
+    },
+    /// How QUIC connection IDs of a service are made.
+    QuicConfig {
+        /// The service and the rotation id.
+        key: QuicKey,
+        /// The configuration; none: there is none any more.
+        config: Option<Box<QuicConfig>>,
+    },
+    /// Which backend a server id in QUIC connection IDs is of.
+    QuicId {
+        /// The server id.
+        key: QuicId,
+        /// The backend's slot; none: it is nobody's any more.
+        slot: Option<u32>,
     },
     /// A service's record.
     Service {
@@ -69,10 +83,12 @@ pub struct Changes {
 pub(super) struct Stages {
     pub(super) backends: Vec<Write>,
     pub(super) schedule: Vec<Write>,
+    pub(super) quic: Vec<Write>,
     pub(super) services: Vec<Write>,
     coming: Vec<Write>,
     going: Vec<Write>,
     pub(super) services_off: Vec<Write>,
+    pub(super) quic_off: Vec<Write>,
     pub(super) backends_off: Vec<Write>,
     /// Slots of services whose places changed.
     pub(super) moved: BTreeSet<u32>,
@@ -100,7 +116,7 @@ impl Stages {
             }
         }
         let mut writes = self.backends;
-        for stage in [self.schedule, self.services] {
+        for stage in [self.schedule, self.quic, self.services] {
             writes.extend(stage);
         }
         // Ranges are looked for as long as there may be one.
@@ -112,6 +128,7 @@ impl Stages {
             self.coming,
             self.going,
             self.services_off,
+            self.quic_off,
             self.backends_off,
         ] {
             writes.extend(stage);

@@ -12,5 +12,6 @@ mod host;
 mod life;
 mod packet;
 mod plans;
+mod quic;
 mod rig;
 mod timing;

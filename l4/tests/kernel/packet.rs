@@ -71,7 +71,7 @@ impl Packet {
         }
     }
 
-    fn transport(&self) -> Vec<u8> {
+    fn transport(&self, payload: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend(self.from.port().to_be_bytes());
         bytes.extend(self.to.port().to_be_bytes());
@@ -83,9 +83,9 @@ impl Packet {
                 16
             }
             None => {
-                bytes.extend(20_u16.to_be_bytes());
+                bytes.extend((8 + payload.len() as u16).to_be_bytes());
                 bytes.extend([0, 0]);
-                bytes.extend(b"what is it?!");
+                bytes.extend(payload);
                 6
             }
         };
@@ -98,7 +98,12 @@ impl Packet {
 
     /// The IP packet.
     pub(crate) fn ip(&self) -> Vec<u8> {
-        let inner = self.transport();
+        self.ip_with(b"what is it?!")
+    }
+
+    /// The IP packet with this in its UDP datagram.
+    fn ip_with(&self, payload: &[u8]) -> Vec<u8> {
+        let inner = self.transport(payload);
         let protocol = if self.tcp.is_some() { 6 } else { 17 };
         let mut bytes = Vec::new();
         if self.from.is_ipv4() {
@@ -123,6 +128,15 @@ impl Packet {
 
     /// The frame.
     pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.framed(&self.ip())
+    }
+
+    /// The frame with this in its UDP datagram.
+    pub(crate) fn bytes_with(&self, payload: &[u8]) -> Vec<u8> {
+        self.framed(&self.ip_with(payload))
+    }
+
+    fn framed(&self, ip: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend(self.to_mac);
         bytes.extend(self.from_mac);
@@ -131,7 +145,7 @@ impl Packet {
         } else {
             [0x86, 0xdd]
         });
-        bytes.extend(self.ip());
+        bytes.extend(ip);
         bytes
     }
 }

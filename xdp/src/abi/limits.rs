@@ -25,6 +25,10 @@ pub const TEMPLATES: u32 = 262_144;
 pub const FRAGMENTS: u32 = 16_384;
 /// Destinations that `lblc` and `lblcr` remember.
 pub const LOCALITIES: u32 = 65_536;
+/// Configurations of QUIC connection IDs, of all services together: 240 bytes each, as they come.
+pub const QUIC_CONFIGS: u32 = 8192;
+/// Server ids of backends in QUIC connection IDs: one for each backend of each service.
+pub const QUIC_IDS: u32 = BACKENDS;
 /// Devices.
 pub const IFACES: u32 = 4096;
 /// IPv6 extension headers that are gone through before a packet is passed.

@@ -11,6 +11,7 @@ mod counters;
 mod family;
 mod flow;
 mod limits;
+mod quic;
 mod service;
 mod settings;
 mod tuple;
@@ -21,6 +22,7 @@ pub use self::{
     family::{Addr4, Addr6, Family, V4, V6},
     flow::{Flow, FlowState, Hop, Mac, Role, Template, TemplateKey, flow_flags},
     limits::*,
+    quic::{QuicCipher, QuicConfig, QuicId, QuicKey},
     service::{Endpoint, Scheduler, Service, service_flags},
     settings::{Iface, Settings, Tick, settings_flags},
     tuple::{Fragment, FragmentKey, Locality, LocalityKey, RangeKey, ResolveKey, Tuple},

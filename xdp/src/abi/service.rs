@@ -94,7 +94,7 @@ pub mod service_flags {
     pub const FULL_NAT: u32 = 64;
     /// A template whose backend takes nothing more is forgotten (`expire_quiescent_template`).
     pub const EXPIRE_QUIESCENT: u32 = 128;
-    /// QUIC connection IDs may name the backend (QUIC-LB). The program does not act on it yet.
+    /// QUIC connection IDs may name the backend (QUIC-LB).
     pub const QUIC_LB: u32 = 256;
     /// SYN cookies answer for the backend (`nat` alone). The program does not act on it yet.
     pub const SYN_COOKIES: u32 = 512;
@@ -129,7 +129,7 @@ pub struct Service {
     pub source: Addr6,
     /// How many source addresses there are.
     pub sources: u32,
-    /// Which QUIC-LB configuration, an index into its table.
+    /// Of QUIC-LB: a bit for each rotation id that has a configuration.
     pub quic: u32,
 }
 

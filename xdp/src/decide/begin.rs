@@ -16,6 +16,7 @@ use crate::{
             tcp_flags::{ACK, RST, SYN},
         },
     },
+    quic,
 };
 
 /// Finds the service and the backend for a packet that belongs to no flow. False: there is none, and that was decided
@@ -97,6 +98,15 @@ fn backend<F: Family, T: Tables<F>>(
     slot: u32,
     verdict: &mut Verdict<F>,
 ) -> u32 {
+    if get!(service.flags) & service_flags::QUIC_LB != 0
+        && let Some((begin, end)) = quic::payload(packet)
+    {
+        let named = tables.named(slot, get!(service.quic), begin, end);
+        if named != NO_SLOT {
+            verdict.choice = Choice::ConnectionId;
+            return named;
+        }
+    }
     let persistent = get!(service.flags) & service_flags::PERSISTENT != 0;
     if persistent && let Some(known) = template::recall(tables, packet.tuple.src, service, slot) {
         verdict.choice = Choice::Template;

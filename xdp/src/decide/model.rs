@@ -1,13 +1,21 @@
 //! The tables in this process' memory: for tests, and for `explain`, which reads the live maps as it is asked
 //! ([`Map::lazily`]) and changes only its own copy.
 
-use core::{cell::Cell, cell::UnsafeCell, hash::Hash, ptr::NonNull};
+use core::{
+    cell::{Cell, RefCell, UnsafeCell},
+    hash::Hash,
+    ptr::NonNull,
+};
 use std::{boxed::Box, collections::HashMap, vec::Vec};
 
 use super::{Entry, Inserted, Journey, Route, Table, Tables};
-use crate::abi::{
-    Addr6, Backend, Counters, Endpoint, Family, Flow, FlowState, Fragment, FragmentKey, Hop, Load,
-    Locality, LocalityKey, RangeKey, Service, Settings, Template, TemplateKey, Tick, Tuple,
+use crate::{
+    abi::{
+        Addr6, Backend, Counters, Endpoint, Family, Flow, FlowState, Fragment, FragmentKey, Hop,
+        Load, Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings,
+        Template, TemplateKey, Tick, Tuple,
+    },
+    packet::Frame,
 };
 
 /// Where a value that is not there yet comes from.
@@ -139,6 +147,12 @@ pub struct Memory<F: Family> {
     pub fragments: Map<FragmentKey<F>, Fragment>,
     /// Homes of destinations.
     pub localities: Map<LocalityKey<F>, Locality>,
+    /// How QUIC connection IDs are made.
+    pub quic_configs: Map<QuicKey, QuicConfig>,
+    /// Which backends they name.
+    pub quic_ids: Map<QuicId, u32>,
+    /// The frame that is decided on, where it is looked into: not to be changed meanwhile.
+    pub frame: RefCell<Vec<u8>>,
     /// Routes.
     pub router: Router,
 }
@@ -165,6 +179,9 @@ impl<F: Family> Default for Memory<F> {
             templates: Map::default(),
             fragments: Map::default(),
             localities: Map::default(),
+            quic_configs: Map::default(),
+            quic_ids: Map::default(),
+            frame: RefCell::default(),
             router: Box::new(|_, _, hop| {
                 hop.ifindex = 1;
                 hop.mtu = 1500;
@@ -291,6 +308,19 @@ impl<F: Family> Tables<F> for Memory<F> {
 
     fn settle(&self, key: &LocalityKey<F>, locality: &Locality) {
         self.localities.set(*key, *locality);
+    }
+
+    fn frame(&self) -> Frame {
+        // SAFETY: one thread, and nobody changes the frame while it is decided on.
+        unsafe { Frame::of(&mut self.frame.borrow_mut()) }
+    }
+
+    fn quic_config(&self, key: &QuicKey) -> Option<Entry<QuicConfig>> {
+        self.quic_configs.entry(key)
+    }
+
+    fn quic_id(&self, key: &QuicId) -> Option<u32> {
+        self.quic_ids.get(key)
     }
 
     fn route(&self, journey: &Journey<F>, hop: &mut Hop) -> Route {

@@ -2,9 +2,13 @@
 
 use core::ptr::NonNull;
 
-use crate::abi::{
-    Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load, Locality,
-    LocalityKey, RangeKey, Service, Settings, Template, TemplateKey, Tick, Tuple,
+use crate::{
+    abi::{
+        Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load, Locality,
+        LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings, Template,
+        TemplateKey, Tick, Tuple,
+    },
+    packet::Frame,
 };
 
 /// A value in a table, shared with other processors and with user space.
@@ -153,6 +157,12 @@ pub trait Tables<F: Family>: Sized {
     fn locality(&self, key: &LocalityKey<F>) -> Option<Entry<Locality>>;
     /// Puts a destination's backends in.
     fn settle(&self, key: &LocalityKey<F>, locality: &Locality);
+    /// The frame that is decided on; an empty one where it is not at hand.
+    fn frame(&self) -> Frame;
+    /// How connection IDs with a rotation id are made.
+    fn quic_config(&self, key: &QuicKey) -> Option<Entry<QuicConfig>>;
+    /// The backend that a server id in connection IDs is of.
+    fn quic_id(&self, key: &QuicId) -> Option<u32>;
     /// The way of a packet: fills `hop` in (its generation is the caller's).
     fn route(&self, journey: &Journey<F>, hop: &mut Hop) -> Route;
     /// The way to an address of the other family.
@@ -172,6 +182,10 @@ pub trait Tables<F: Family>: Sized {
     /// [`fn@super::schedule::home`]; as [`Tables::pick`].
     fn home(&self, service: u32, dst: F::Addr, replicated: bool) -> u32 {
         super::schedule::home(self, service, dst, replicated)
+    }
+    /// [`fn@crate::quic::named`]; as [`Tables::pick`].
+    fn named(&self, service: u32, rotations: u32, begin: u32, end: u32) -> u32 {
+        crate::quic::named(self, service, rotations, begin, end)
     }
     /// Adds to a number that others add to as well.
     fn add(&self, number: Entry<u32>, by: u32);

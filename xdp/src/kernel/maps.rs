@@ -9,7 +9,8 @@ use xdp::{decide::Verdict, packet::Packet};
 
 use crate::abi::{
     self, Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Iface, Load, Locality,
-    LocalityKey, RangeKey, ResolveKey, Service, Settings, Template, TemplateKey, Tuple, V4, V6,
+    LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, ResolveKey, Service, Settings, Template,
+    TemplateKey, Tuple, V4, V6,
 };
 
 /// What is known and decided of a packet.
@@ -43,6 +44,8 @@ const LOCALITY_ENTRIES: usize = abi::LOCALITIES as usize;
 const SERVICE_SLOTS: usize = abi::SERVICES as usize;
 const BACKEND_SLOTS: usize = abi::BACKENDS as usize;
 const SCHEDULE_ENTRIES: usize = abi::SCHEDULE as usize;
+const QUIC_CONFIG_ENTRIES: usize = abi::QUIC_CONFIGS as usize;
+const QUIC_ID_ENTRIES: usize = abi::QUIC_IDS as usize;
 const DEVICES: usize = abi::IFACES as usize;
 const TRACE_BYTES: usize = abi::TRACE_RING as usize;
 
@@ -82,6 +85,12 @@ pub(crate) static LOCALITY4: LruHashMap<LocalityKey<V4>, Locality, LOCALITY_ENTR
 #[btf_map]
 pub(crate) static LOCALITY6: LruHashMap<LocalityKey<V6>, Locality, LOCALITY_ENTRIES> =
     LruHashMap::new();
+
+#[btf_map]
+pub(crate) static QUIC_CONFIGS: HashMap<QuicKey, QuicConfig, QUIC_CONFIG_ENTRIES, NO_PREALLOC> =
+    HashMap::new();
+#[btf_map]
+pub(crate) static QUIC_IDS: HashMap<QuicId, u32, QUIC_ID_ENTRIES, NO_PREALLOC> = HashMap::new();
 
 #[btf_map]
 pub(crate) static SERVICES: Array<Service, SERVICE_SLOTS> = Array::new();

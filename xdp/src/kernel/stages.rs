@@ -345,3 +345,16 @@ pub(super) extern "C" fn compare(
 pub(super) extern "C" fn weigh(slot: u32, scheduler: u32) -> u64 {
     decide::schedule::weigh::<V4, _>(&apart(), slot, scheduler)
 }
+
+/// [`fn@xdp::quic::named`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(super) extern "C" fn named(
+    ctx: *mut xdp_md,
+    service: u32,
+    rotations: u32,
+    begin: u32,
+    end: u32,
+) -> u32 {
+    xdp::quic::named::<V4, _>(&kernel(ctx), service, rotations, begin, end)
+}

@@ -6,12 +6,17 @@ use aya_ebpf::helpers::{
     bpf_get_prandom_u32, bpf_ktime_get_coarse_ns, bpf_map_delete_elem, bpf_map_lookup_elem,
     bpf_map_update_elem,
 };
-use xdp::decide::{Entry, Inserted, Journey, Route, Table, Tables};
+use xdp::{
+    decide::{Entry, Inserted, Journey, Route, Table, Tables},
+    packet::Frame,
+    rewrite::Room,
+};
 
-use super::fib;
+use super::{act::Context, fib};
 use crate::abi::{
     Addr6, Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load, Locality,
-    LocalityKey, RangeKey, Service, Settings, Template, TemplateKey, Tick, Tuple, V4, V6,
+    LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings, Template, TemplateKey,
+    Tick, Tuple, V4, V6,
 };
 
 /// If the key has no value yet.
@@ -197,6 +202,23 @@ macro_rules! tables {
             }
 
             #[inline(always)]
+            fn frame(&self) -> Frame {
+                Context(self.ctx.cast()).frame()
+            }
+
+            #[inline(always)]
+            fn quic_config(&self, key: &QuicKey) -> Option<Entry<QuicConfig>> {
+                lookup(map!(QUIC_CONFIGS), key)
+            }
+
+            #[inline(always)]
+            fn quic_id(&self, key: &QuicId) -> Option<u32> {
+                let slot: Entry<u32> = lookup(map!(QUIC_IDS), key)?;
+                // SAFETY: a map's value is readable.
+                Some(unsafe { *slot.as_ptr() })
+            }
+
+            #[inline(always)]
             fn route(&self, journey: &Journey<$family>, hop: &mut Hop) -> Route {
                 fib::route::<$family>(self, journey, hop)
             }
@@ -232,6 +254,11 @@ macro_rules! tables {
             fn home(&self, service: u32, _dst: <$family as Family>::Addr, replicated: bool) -> u32 {
                 // The destination is that of the packet in hand.
                 super::stages::$home(service, u32::from(replicated))
+            }
+
+            #[inline(always)]
+            fn named(&self, service: u32, rotations: u32, begin: u32, end: u32) -> u32 {
+                super::stages::named(self.ctx.cast(), service, rotations, begin, end)
             }
 
             #[inline(always)]
