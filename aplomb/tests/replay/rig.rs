@@ -135,6 +135,14 @@ impl Rig {
                 }
             }
             Write::Cursor { service, turns } => memory.cursors.set(service, turns),
+            Write::QuicConfig { key, config } => match config {
+                Some(config) => memory.quic_configs.set(key, *config),
+                None => drop(memory.quic_configs.remove(&key)),
+            },
+            Write::QuicId { key, slot } => match slot {
+                Some(slot) => memory.quic_ids.set(key, slot),
+                None => drop(memory.quic_ids.remove(&key)),
+            },
             Write::Service { slot, record } => memory.services.set(slot, record),
             Write::Lead { place, slot } => self.lead(&place, slot),
             Write::Flags(flags) => {
