@@ -1,7 +1,7 @@
 //! A guest: Debian's stable kernel, which has IPVS, in an emulated machine.
 //!
 //! For what this machine's kernel cannot show: how IPVS behaves, what it costs, and that the XDP program loads on
-//! an older kernel. [`image`] makes the guest out of Debian's packages (once; kept below `target/guest`), [`run`]
+//! an older kernel. [`image`] makes the guest out of Debian's packages (once; kept below `target/guest`), [`mod@run`]
 //! boots it with a script and files, [`cpio`] writes the archives a kernel unpacks as its first file system.
 //! Emulated (TCG), it needs no rights and no KVM; with [`Job::counted`] one nanosecond of its time is one
 //! instruction, so that counts repeat exactly on any machine.
