@@ -26,6 +26,6 @@ mod worker;
 
 pub use self::{
     handle::{ApplyError, L4, Options, is_needed},
-    load::StartError,
+    load::{StartError, give_pins},
     worker::Reports,
 };

@@ -5,12 +5,12 @@
 //! CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON for services that the kernel forwards, others for scripts of other users.
 //! All of it is also ambient, so that a successor of another binary has it too; scripts are rid of it.
 
-use std::{fmt, io};
+use std::{fmt, io, path::Path};
 
 use caps::{CapSet, Capability, CapsHashSet};
 use control::spec::{AdminListen, L4Spec, ProbeKind, Spec};
 use rustix::{
-    process::{Gid, Uid, geteuid},
+    process::{Gid, Uid, getegid, geteuid},
     thread,
 };
 
@@ -37,7 +37,8 @@ pub fn give_up(spec: &Spec, user: Option<&str>, to_group: Option<&str>) -> Resul
     let keep = needed(spec);
     drop_bounding(&keep);
     if user.is_some() || to_group.is_some() {
-        become_user(user, to_group)?;
+        let pins = uses_kernel(spec).then_some(&*spec.l4.pin);
+        become_user(user, to_group, pins)?;
     }
     let may: CapsHashSet = caps::read(None, CapSet::Permitted)
         .unwrap_or_default()
@@ -74,8 +75,7 @@ fn needed(spec: &Spec) -> CapsHashSet {
     if let AdminListen::Unix { group: Some(_), .. } = spec.admin.listen {
         let _ = keep.insert(Capability::CAP_CHOWN);
     }
-    // Who says how the kernel's plane is to run without a service for it means to make them with `ipvsadm`.
-    if l4::is_needed(spec) || spec.l4 != L4Spec::default() {
+    if uses_kernel(spec) {
         // Loading the program and its tables, attaching it, following routes and neighbours.
         keep.extend([
             Capability::CAP_BPF,
@@ -84,6 +84,12 @@ fn needed(spec: &Spec) -> CapsHashSet {
         ]);
     }
     keep
+}
+
+/// Whether services may be forwarded by the kernel. Who says how its plane is to run without a service for it means to
+/// make them with `ipvsadm`.
+fn uses_kernel(spec: &Spec) -> bool {
+    l4::is_needed(spec) || spec.l4 != L4Spec::default()
 }
 
 fn scripts_have_users(spec: &Spec) -> bool {
@@ -100,7 +106,12 @@ fn drop_bounding(keep: &CapsHashSet) {
     }
 }
 
-fn become_user(user: Option<&str>, to_group: Option<&str>) -> Result<(), Stuck> {
+/// `pins` is the directory of pins of the kernel data plane, which the user is to have.
+fn become_user(
+    user: Option<&str>,
+    to_group: Option<&str>,
+    pins: Option<&Path>,
+) -> Result<(), Stuck> {
     let user = user
         .map(User::named)
         .transpose()
@@ -112,6 +123,11 @@ fn become_user(user: Option<&str>, to_group: Option<&str>) -> Result<(), Stuck> 
         .or(user.map(|u| u.gid));
     if user.is_some_and(|u| Uid::from_raw(u.uid) == geteuid()) {
         return Ok(());
+    }
+    if let Some(pins) = pins {
+        let uid = user.map_or(geteuid().as_raw(), |u| u.uid);
+        let gid = gid.unwrap_or_else(|| getegid().as_raw());
+        l4::give_pins(pins, uid, gid).map_err(|e| Stuck(e.to_string()))?;
     }
     thread::set_keep_capabilities(true).map_err(|e| stuck("cannot keep capabilities", e))?;
     if let Some(gid) = gid {

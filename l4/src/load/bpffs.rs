@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -28,6 +28,33 @@ pub(super) fn prepare(pin: &Path) -> Result<(), StartError> {
         tracing::info!("mounted the BPF file system at {USUAL}");
     }
     create(pin).map_err(StartError::of("making a directory of pins"))
+}
+
+/// Makes the directory of pins and gives it, with all that is in it, to another user, who can reach it from then on.
+pub(super) fn give(pin: &Path, user: u32, group: u32) -> Result<(), StartError> {
+    prepare(pin)?;
+    let open = || {
+        if pin.starts_with(USUAL) {
+            // By custom root's alone; what is pinned there by others has its own permissions.
+            let mut mode = fs::metadata(USUAL)?.permissions();
+            mode.set_mode(mode.mode() | 0o011);
+            fs::set_permissions(USUAL, mode)?;
+        }
+        chown_all(pin, user, group)
+    };
+    open().map_err(StartError::of(
+        "giving the directory of pins to another user",
+    ))
+}
+
+fn chown_all(path: &Path, user: u32, group: u32) -> io::Result<()> {
+    std::os::unix::fs::lchown(path, Some(user), Some(group))?;
+    if fs::symlink_metadata(path)?.is_dir() {
+        for (_, below) in names(path) {
+            chown_all(&below, user, group)?;
+        }
+    }
+    Ok(())
 }
 
 fn is_on_bpffs(path: &Path) -> io::Result<bool> {

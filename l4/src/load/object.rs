@@ -148,7 +148,7 @@ fn from_object(
     let program: &mut aya::programs::Xdp = program
         .try_into()
         .map_err(|e: ProgramError| not_loaded(&e))?;
-    program.load().map_err(|e| not_loaded(&e))?;
+    load_patiently(program)?;
     let descriptor = program.fd().map_err(|e| not_loaded(&e))?;
     let program = descriptor
         .as_fd()
@@ -163,6 +163,22 @@ fn from_object(
         }
     }
     Ok((program, maps))
+}
+
+/// Loads a program. A signal for this process ends the kernel's look at it, which is then asked for again.
+fn load_patiently(program: &mut aya::programs::Xdp) -> Result<(), StartError> {
+    const TRIES: u32 = 5;
+    let interrupted = |error: &ProgramError| {
+        matches!(error, ProgramError::LoadError { io_error, .. }
+            if io_error.raw_os_error() == Some(libc::EAGAIN))
+    };
+    for _ in 1..TRIES {
+        match program.load() {
+            Err(error) if interrupted(&error) => {}
+            other => return other.map_err(|e| not_loaded(&e)),
+        }
+    }
+    program.load().map_err(|e| not_loaded(&e))
 }
 
 fn descriptor_of(map: &aya::maps::Map) -> io::Result<OwnedFd> {
