@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use xdp::abi::V4;
-use xdp::packet::{Frame, Packet, Parsed, common, parse};
+use xdp::packet::{Frame, Packet, Parsed, common4, parse};
 
 /// A TCP or UDP packet in an Ethernet frame, with one byte changed and some cut off.
 fn frame(proto: u8, payload: usize, at: usize, byte: u8, cut: usize) -> Vec<u8> {
@@ -33,7 +33,7 @@ proptest! {
         let mut bytes = frame(if tcp { 6 } else { 17 }, payload, at, byte, cut);
         // SAFETY: the bytes outlive the frame.
         let frame = unsafe { Frame::of(&mut bytes) };
-        if let Some(short) = common(frame) {
+        if let Some(short) = common4(frame) {
             let whole = match parse(frame) {
                 Parsed::V4(whole) => Some(whole),
                 _ => None,
@@ -51,6 +51,6 @@ fn common_packets_are_read_the_short_way() {
     for proto in [6, 17] {
         let mut bytes = frame(proto, 10, 0, 2, 0);
         // SAFETY: the bytes outlive the frame.
-        assert!(common(unsafe { Frame::of(&mut bytes) }).is_some());
+        assert!(common4(unsafe { Frame::of(&mut bytes) }).is_some());
     }
 }

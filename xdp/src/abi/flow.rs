@@ -1,6 +1,6 @@
 //! Flows: what the program remembers of a connection, one entry for each direction that passes it.
 
-use super::{Family, Plain};
+use super::{Addr6, Family, Plain};
 
 /// A link-layer address as three 16-bit words, each as in the packet (`u16::from_ne_bytes`).
 #[repr(C)]
@@ -37,6 +37,28 @@ pub struct Hop {
 
 // SAFETY: 4 + 4 + 6 + 6 + 2 + 2 = 24 bytes, no padding.
 unsafe impl Plain for Hop {}
+
+/// The way to a backend as a processor last found it: what a new flow takes over, and what goes around packets to it.
+/// It is that backend's only while address and family are its own. 64 bytes: a cache line.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Way {
+    /// The next hop, valid as one of a flow is.
+    pub hop: Hop,
+    /// The address it leads to.
+    pub address: Addr6,
+    /// Of a tunnel: our address on the way, 0 if there is none.
+    pub source: Addr6,
+    /// Not 0: both addresses are of IPv6.
+    pub v6: u32,
+    /// Zero.
+    pub zero: u32,
+}
+
+// SAFETY: 24 + 16 + 16 + 8 = 64 bytes, no padding.
+unsafe impl Plain for Way {}
+
+const _: () = assert!(size_of::<Way>() == 64);
 
 /// One direction of a flow, found by the tuple that its packets carry.
 ///

@@ -4,7 +4,7 @@
 pub const SERVICES: u32 = 16_384;
 /// Endpoints (address, port, protocol) of each family.
 pub const ENDPOINTS: u32 = 65_536;
-/// Backends of all services together: slots, 44 bytes each and 40 a CPU of counters.
+/// Backends of all services together: slots, 44 bytes each, and a CPU 40 of counters and 64 of the way.
 pub const BACKENDS: u32 = 131_072;
 /// Entries of all rings, hash tables and member lists together, 4 bytes each (32 MiB).
 pub const SCHEDULE: u32 = 8 * 1024 * 1024;

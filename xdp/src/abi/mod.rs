@@ -20,7 +20,7 @@ pub use self::{
     backend::{Backend, Encap, Load, Method, backend_flags},
     counters::{Counters, PassReason, Reason, TraceEvent},
     family::{Addr4, Addr6, Family, V4, V6},
-    flow::{Flow, FlowState, Hop, Mac, Role, Template, TemplateKey, flow_flags},
+    flow::{Flow, FlowState, Hop, Mac, Role, Template, TemplateKey, Way, flow_flags},
     limits::*,
     quic::{QuicCipher, QuicConfig, QuicId, QuicKey},
     service::{Endpoint, Scheduler, Service, service_flags},

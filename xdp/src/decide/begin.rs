@@ -50,16 +50,28 @@ pub(super) fn choose<F: Family, T: Tables<F>>(
             return false;
         }
     }
+    verdict.backend = backend(tables, packet, service, slot, verdict);
+    take(tables, packet, verdict)
+}
+
+/// What it makes of a packet that its verdict names service and backend. False: there is no such backend, and that was
+/// decided on.
+#[inline(always)]
+pub(super) fn take<F: Family, T: Tables<F>>(
+    tables: &T,
+    packet: &Packet<F>,
+    verdict: &mut Verdict<F>,
+) -> bool {
     verdict.road = Road::New;
-    let chosen = backend(tables, packet, service, slot, verdict);
+    let chosen = verdict.backend;
     let Some(backend) = tables.backend(chosen) else {
+        verdict.backend = NO_SLOT;
         verdict.drop(Reason::NoBackend);
         verdict.action = Action::Unreachable;
         return false;
     };
-    verdict.backend = chosen;
     verdict.method = get!(backend.method);
-    address(packet, backend, verdict);
+    verdict.to = address(packet, backend);
     if let Some(counters) = tables.counters(chosen) {
         put!(counters.connections = get!(counters.connections).wrapping_add(1));
     }
@@ -124,12 +136,14 @@ fn backend<F: Family, T: Tables<F>>(
 
 /// What the packet's tuple becomes on its way to a backend, but for a source of ours.
 #[inline(always)]
-fn address<F: Family>(packet: &Packet<F>, backend: Entry<Backend>, verdict: &mut Verdict<F>) {
-    if Method::of(verdict.method) == Method::Nat {
-        verdict.to.dst = F::narrow(get!(backend.address));
+pub(super) fn address<F: Family>(packet: &Packet<F>, backend: Entry<Backend>) -> Tuple<F> {
+    let mut to = packet.tuple;
+    if Method::of(get!(backend.method)) == Method::Nat {
+        to.dst = F::narrow(get!(backend.address));
         let port = get!(backend.port);
-        verdict.to.dport = if port == 0 { packet.tuple.dport } else { port };
+        to.dport = if port == 0 { packet.tuple.dport } else { port };
     }
+    to
 }
 
 /// Puts a new flow into the tables: the entry of the client's direction. None: the verdict says why not.
@@ -144,18 +158,7 @@ fn create<F: Family, T: Tables<F>>(
     let flags = get!(service.flags);
     let method = Method::of(verdict.method);
     let two_way = method == Method::Nat;
-    let state = match packet.tuple.proto {
-        proto::TCP => {
-            let seen = if two_way {
-                Seen::Client
-            } else {
-                Seen::ClientAlone
-            };
-            tcp(FlowState::None, packet.tcp_flags, seen)
-        }
-        proto::UDP => FlowState::Udp,
-        _ => FlowState::Sctp,
-    };
+    let state = first_state(packet, two_way);
     let now = tables.now();
     let active = packet.tuple.proto == proto::TCP && state.is_active();
     let mut own = flow_flags::PENDING;
@@ -222,6 +225,23 @@ fn create<F: Family, T: Tables<F>>(
     }
     load::begins(tables, verdict.backend, active);
     tables.flow(Table::Pending, &packet.tuple)
+}
+
+/// The state of a flow that begins with this packet; `two_way` if replies pass us.
+#[inline(always)]
+pub(super) fn first_state<F: Family>(packet: &Packet<F>, two_way: bool) -> FlowState {
+    match packet.tuple.proto {
+        proto::TCP => {
+            let seen = if two_way {
+                Seen::Client
+            } else {
+                Seen::ClientAlone
+            };
+            tcp(FlowState::None, packet.tcp_flags, seen)
+        }
+        proto::UDP => FlowState::Udp,
+        _ => FlowState::Sctp,
+    }
 }
 
 /// Puts the entry of the replies in, in place of one whose time is up.

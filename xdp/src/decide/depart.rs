@@ -1,6 +1,6 @@
 //! The way out: time to live, next hop, size.
 
-use super::{Action, Entry, Journey, Route, Tables, Verdict, follow, get, put};
+use super::{Action, Entry, Journey, Route, Tables, Verdict, follow, get, put, way};
 use crate::{
     abi::{
         Backend, Encap, Family, Flow, Hop, Method, PassReason, Reason, Role, V4, V6, backend_flags,
@@ -34,10 +34,20 @@ pub(super) fn depart<F: Family, T: Tables<F>>(
         return verdict.drop(Reason::BackendGone);
     };
     let known = flow.map_or(Hop::default(), |flow| get!(flow.hop));
+    let reply = flow.is_some_and(|flow| get!(flow.role) == Role::Reverse as u8);
+    // Of full NAT the source is ours, which may have routes of its own.
+    let shared = !reply && verdict.to.src == packet.tuple.src;
     if generation != 0 && known.generation == generation {
         verdict.hop = known;
+        if shared && Method::of(verdict.method) == Method::Tunnel {
+            way::keep(tables, backend, generation, verdict);
+        }
+    } else if shared && let Some(way) = way::recall(tables, backend, generation, verdict.backend) {
+        verdict.hop = get!(way.hop);
+        if let Some(flow) = flow {
+            put!(flow.hop = verdict.hop);
+        }
     } else {
-        let reply = flow.is_some_and(|flow| get!(flow.role) == Role::Reverse as u8);
         match search(tables, packet, backend, reply, verdict) {
             Route::Found => {}
             Route::NoRoute => return verdict.drop(Reason::NoRoute),
@@ -47,6 +57,9 @@ pub(super) fn depart<F: Family, T: Tables<F>>(
         verdict.hop.generation = generation;
         if let Some(flow) = flow {
             put!(flow.hop = verdict.hop);
+        }
+        if shared {
+            way::keep(tables, backend, generation, verdict);
         }
     }
     fit(packet, backend, verdict);
@@ -85,8 +98,23 @@ fn search<F: Family, T: Tables<F>>(
 /// Whether the packet fits the way; if so, it leaves.
 #[inline(always)]
 fn fit<F: Family>(packet: &Packet<F>, backend: Entry<Backend>, verdict: &mut Verdict<F>) {
-    let mut mtu = u32::from(verdict.hop.mtu);
-    if Method::of(verdict.method) == Method::Tunnel {
+    let mtu = largest(verdict.method, &verdict.hop, backend);
+    if packet.length <= mtu {
+        verdict.action = Action::Forward;
+    } else if packet.dont_fragment {
+        verdict.drop(Reason::TooBig);
+        verdict.action = Action::TooBig;
+        verdict.mtu = mtu;
+    } else {
+        verdict.drop(Reason::TooBigSilent);
+    }
+}
+
+/// The largest packet that fits a way to a backend.
+#[inline(always)]
+pub(super) fn largest(method: u8, hop: &Hop, backend: Entry<Backend>) -> u32 {
+    let mut mtu = u32::from(hop.mtu);
+    if Method::of(method) == Method::Tunnel {
         let flags = get!(backend.flags);
         let checksum = flags & backend_flags::TUNNEL_CHECKSUM != 0;
         let encap = Encap::of(get!(backend.encap));
@@ -101,13 +129,5 @@ fn fit<F: Family>(packet: &Packet<F>, backend: Entry<Backend>, verdict: &mut Ver
         };
         mtu = mtu.saturating_sub(around as u32);
     }
-    if packet.length <= mtu {
-        verdict.action = Action::Forward;
-    } else if packet.dont_fragment {
-        verdict.drop(Reason::TooBig);
-        verdict.action = Action::TooBig;
-        verdict.mtu = mtu;
-    } else {
-        verdict.drop(Reason::TooBigSilent);
-    }
+    mtu
 }

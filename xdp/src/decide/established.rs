@@ -1,6 +1,6 @@
 //! The short road: a whole packet of an established flow, of which nothing changes but how long it is remembered.
 
-use super::{Entry, Tables, count, get, put};
+use super::{Entry, Tables, count, depart, get, put, way};
 use crate::{
     abi::{Family, Flow, FlowState, Method, Role, backend_flags},
     packet::{
@@ -17,15 +17,18 @@ use crate::{
 pub struct Kept {
     /// How it leaves.
     pub method: Method,
+    /// Slot of the backend, whose way a tunnel's packets take.
+    pub backend: u32,
 }
 
-/// Whether a whole packet, whose tuple found `flow` among the established, may go the short road.
+/// Whether a whole packet, whose tuple found `flow` among the established, may go the short road; `tunnels`: also to a tunnel.
 /// None: it must go the whole one.
 #[inline(always)]
 pub fn established<F: Family, T: Tables<F>>(
     tables: &T,
     packet: &Packet<F>,
     flow: Entry<Flow<F>>,
+    tunnels: bool,
 ) -> Option<Kept> {
     let settings = tables.settings()?;
     let now = tables.now();
@@ -50,8 +53,14 @@ pub fn established<F: Family, T: Tables<F>>(
         return None;
     }
     let method = Method::of(get!(flow.method));
-    if method == Method::Local || method == Method::Tunnel {
+    if method == Method::Local || (method == Method::Tunnel && !tunnels) {
         return None;
+    }
+    if method == Method::Tunnel {
+        let way = way::recall(tables, backend, get!(settings.generation), slot)?;
+        if packet.length > depart::largest(method as u8, &get!(way.hop), backend) {
+            return None;
+        }
     }
     let timeout = if tcp {
         super::follow::timeout_of(settings, FlowState::Established)
@@ -68,5 +77,8 @@ pub fn established<F: Family, T: Tables<F>>(
         packet.length,
         get!(flow.role) == Role::Reverse as u8,
     );
-    Some(Kept { method })
+    Some(Kept {
+        method,
+        backend: slot,
+    })
 }

@@ -1,7 +1,8 @@
 //! Where a packet goes, from the tables alone: the same source decides in the kernel and on the host.
 //!
 //! A packet's way: [`mod@established`] is the short road of a known flow, where nothing changes but counters;
-//! [`fn@decide`] is the whole road. It follows a known flow ([`mod@follow`], with [`mod@state`]), or finds the service
+//! [`mod@fresh`] the one of a flow's
+//! first packet; [`fn@decide`] is the whole road. It follows a known flow ([`mod@follow`], with [`mod@state`]), or finds the service
 //! ([`mod@service`]), chooses a backend ([`mod@schedule`], [`mod@template`]) and begins a flow ([`mod@begin`]); both
 //! end in [`mod@depart`], which finds the way. [`mod@icmp`] and [`mod@fragment`] are the roads of those packets. What
 //! it reads is [`Tables`]: in the kernel the maps, on the host [`mod@model`]. What it says is a [`Verdict`].
@@ -11,6 +12,7 @@ mod depart;
 mod established;
 mod follow;
 mod fragment;
+mod fresh;
 mod icmp;
 mod load;
 #[cfg(not(target_arch = "bpf"))]
@@ -23,10 +25,12 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod way;
 
 pub(crate) use self::tables::{at, get, part, put};
 pub use self::{
     established::{Kept, established},
+    fresh::{Fresh, Left, elect, fresh},
     icmp::learn,
     load::{count, is_full},
     state::{Seen, is_over, tcp},
@@ -49,6 +53,8 @@ pub enum Stage {
     Follow,
     /// The service and a backend of it; false: there is none, and that was decided on.
     Choose,
+    /// A backend was chosen for the packet: what that makes of it.
+    Take,
     /// A new flow.
     Begin,
     /// What a first fragment tells of those that follow is kept.
@@ -86,6 +92,7 @@ pub fn perform<F: Family, T: Tables<F>>(
         Stage::Recall => return fragment::recall(tables, packet, verdict),
         Stage::Follow => return follow::follow(tables, packet, verdict),
         Stage::Choose => return begin::choose(tables, packet, verdict),
+        Stage::Take => return begin::take(tables, packet, verdict),
         Stage::Begin => begin::begin(tables, packet, verdict),
         Stage::Keep => {
             if verdict.action == Action::Forward {

@@ -13,7 +13,7 @@ use crate::{
     abi::{
         Addr6, Backend, Counters, Endpoint, Family, Flow, FlowState, Fragment, FragmentKey, Hop,
         Load, Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings,
-        Template, TemplateKey, Tick, Tuple,
+        Template, TemplateKey, Tick, Tuple, Way,
     },
     packet::Frame,
 };
@@ -153,6 +153,8 @@ pub struct Memory<F: Family> {
     pub quic_ids: Map<QuicId, u32>,
     /// The frame that is decided on, where it is looked into: not to be changed meanwhile.
     pub frame: RefCell<Vec<u8>>,
+    /// Ways to backends, found before.
+    pub ways: Map<u32, Way>,
     /// Routes.
     pub router: Router,
 }
@@ -182,6 +184,7 @@ impl<F: Family> Default for Memory<F> {
             quic_configs: Map::default(),
             quic_ids: Map::default(),
             frame: RefCell::default(),
+            ways: Map::default(),
             router: Box::new(|_, _, hop| {
                 hop.ifindex = 1;
                 hop.mtu = 1500;
@@ -329,6 +332,17 @@ impl<F: Family> Tables<F> for Memory<F> {
 
     fn route_other(&self, dst: &Addr6, v6: bool, hop: &mut Hop) -> Route {
         (self.router)(*dst, v6, hop)
+    }
+
+    fn way(&self, backend: u32) -> Option<Entry<Way>> {
+        if self.ways.entry(&backend).is_none() {
+            self.ways.set(backend, Way::default());
+        }
+        self.ways.entry(&backend)
+    }
+
+    fn source(&self, _ifindex: u32, _v6: bool) -> Option<Addr6> {
+        Some(Addr6::default())
     }
 
     fn add(&self, number: Entry<u32>, by: u32) {

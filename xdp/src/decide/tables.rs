@@ -4,9 +4,9 @@ use core::ptr::NonNull;
 
 use crate::{
     abi::{
-        Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load, Locality,
-        LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings, Template,
-        TemplateKey, Tick, Tuple,
+        Addr6, Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load,
+        Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings, Template,
+        TemplateKey, Tick, Tuple, Way,
     },
     packet::Frame,
 };
@@ -166,7 +166,15 @@ pub trait Tables<F: Family>: Sized {
     /// The way of a packet: fills `hop` in (its generation is the caller's).
     fn route(&self, journey: &Journey<F>, hop: &mut Hop) -> Route;
     /// The way to an address of the other family.
-    fn route_other(&self, dst: &crate::abi::Addr6, v6: bool, hop: &mut Hop) -> Route;
+    fn route_other(&self, dst: &Addr6, v6: bool, hop: &mut Hop) -> Route;
+    /// The way to the backend of a slot, as it was last found; none where that is not remembered: it is then looked for.
+    fn way(&self, _backend: u32) -> Option<Entry<Way>> {
+        None
+    }
+    /// Our address on a device: what goes around a tunnel's packets is from it. Asked only where ways are remembered.
+    fn source(&self, _ifindex: u32, _v6: bool) -> Option<Addr6> {
+        None
+    }
     /// [`fn@super::schedule::pick`], which the kernel has as a function of its own: the verifier looks at it once.
     fn pick(&self, service: u32, scheduler: u32, key: u32, more: u32) -> u32 {
         super::schedule::pick(self, service, scheduler, key, more)

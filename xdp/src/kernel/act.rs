@@ -12,7 +12,7 @@ use xdp::{
 };
 
 use super::tables::{lookup, map};
-use crate::abi::{Backend, Encap, Family, Hop, Iface, Method, Tuple, V4, V6, backend_flags};
+use crate::abi::{Backend, Encap, Family, Hop, Method, Tuple, V4, V6, Way, backend_flags};
 
 /// The packet in the kernel's hands.
 pub(super) struct Context(pub(super) *mut xdp_md);
@@ -115,12 +115,6 @@ pub(super) fn error<F: Family>(
     u32::from(rewrite::link::<F, _>(context, packet.l3, &verdict.hop).is_some())
 }
 
-/// The device's entry.
-#[inline(always)]
-fn device(ifindex: u32) -> Option<Entry<Iface>> {
-    lookup(map!(IFACES), &ifindex)
-}
-
 /// Turns a packet into the ICMP error that it causes. 0: there is none.
 #[inline(always)]
 pub(super) fn answer<F: Family>(
@@ -150,11 +144,12 @@ pub(super) fn tunnel<F: Family>(
     verdict: &Verdict<F>,
 ) -> u32 {
     let backend: Option<Entry<Backend>> = lookup(map!(BACKENDS), &verdict.backend);
-    let (Some(backend), Some(iface)) = (backend, device(verdict.hop.ifindex)) else {
+    let way: Option<Entry<Way>> = lookup(map!(WAYS), &verdict.backend);
+    let (Some(backend), Some(way)) = (backend, way) else {
         return 0;
     };
     // SAFETY: maps' values are readable.
-    let (backend, iface) = unsafe { (&*backend.as_ptr(), &*iface.as_ptr()) };
+    let (backend, source) = unsafe { (&*backend.as_ptr(), (*way.as_ptr()).source) };
     if verdict.mss != 0 && rewrite::clamp_mss(context.frame(), packet, verdict.mss).is_none() {
         return 0;
     }
@@ -162,10 +157,10 @@ pub(super) fn tunnel<F: Family>(
         return 0;
     }
     let done = if backend.flags & backend_flags::V6 != 0 {
-        let outer = outer::<F, V6>(packet, backend, iface.source6, backend.address);
+        let outer = outer::<F, V6>(packet, backend, source, backend.address);
         rewrite::encapsulate(context, packet, &outer, &verdict.hop)
     } else {
-        let outer = outer::<F, V4>(packet, backend, iface.source4, backend.address.a);
+        let outer = outer::<F, V4>(packet, backend, source.a, backend.address.a);
         rewrite::encapsulate(context, packet, &outer, &verdict.hop)
     };
     u32::from(done.is_some())

@@ -10,7 +10,7 @@ use xdp::{decide::Verdict, packet::Packet};
 use crate::abi::{
     self, Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Iface, Load, Locality,
     LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, ResolveKey, Service, Settings, Template,
-    TemplateKey, Tuple, V4, V6,
+    TemplateKey, Tuple, V4, V6, Way,
 };
 
 /// What is known and decided of a packet.
@@ -110,6 +110,9 @@ pub(crate) static COUNTERS: PerCpuArray<Counters, BACKEND_SLOTS> = PerCpuArray::
 pub(crate) static DROPS: PerCpuArray<u64, REASONS> = PerCpuArray::new();
 #[btf_map]
 pub(crate) static PASSES: PerCpuArray<u64, REASONS> = PerCpuArray::new();
+/// Each processor's own: one that is written is never read half.
+#[btf_map]
+pub(crate) static WAYS: PerCpuArray<Way, BACKEND_SLOTS> = PerCpuArray::new();
 /// The packet that this processor works on, off the short road: the stack is too small, and functions that the verifier
 /// looks at once may not share it.
 #[btf_map]

@@ -2,17 +2,17 @@
 
 use aya_ebpf::bindings::{xdp_action, xdp_md};
 use xdp::{
-    decide::{self, Action, Tables, Verdict},
-    packet::{self, Kind, Packet, Parsed},
+    decide::{self, Action, Choice, Entry, Fresh, Road, Stage, Tables, Verdict},
+    packet::{self, Kind, Packet, Parsed, header::Ethernet},
     rewrite::Room,
 };
 
 use super::{
     act::{self, Context},
-    stages::{Staged, bounded},
+    stages::{NO_DEVICE, Staged, bounded, kernel},
     tables::{Kernel, lookup, map},
 };
-use crate::abi::{Flow, Reason, V4, V6};
+use crate::abi::{Family, Flow, Hop, Method, Reason, Tuple, V4, V6};
 
 /// What [`fn@short_road`] returns of a packet that must go the whole road.
 const WHOLE4: u32 = 0x104;
@@ -22,7 +22,12 @@ const WHOLE6: u32 = 0x106;
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "xdp")]
 extern "C" fn aplomb(ctx: *mut xdp_md) -> u32 {
-    let action = match common_road(ctx) {
+    let action = match ethertype(ctx) {
+        Some(V4::ETHERTYPE) => common::<V4>(ctx, WHOLE4),
+        Some(V6::ETHERTYPE) => common::<V6>(ctx, WHOLE6),
+        _ => OTHER,
+    };
+    let action = match action {
         OTHER => short_road(ctx),
         action => action,
     };
@@ -33,16 +38,120 @@ extern "C" fn aplomb(ctx: *mut xdp_md) -> u32 {
     }
 }
 
-/// What [`fn@common_road`] returns of a packet that it does not know or whose flow it does not find.
+/// The roads of common packets.
+#[inline(always)]
+fn common<F: Staged>(ctx: *mut xdp_md, whole: u32) -> u32
+where
+    Kernel: Tables<F>,
+{
+    let mut action = common_road::<F>(ctx);
+    if action == FRESH {
+        action = fresh_road::<F>(ctx, whole);
+    }
+    if action & WRAP != 0 {
+        return match F::wrap(ctx, action & !WRAP) {
+            NO_DEVICE => dropped(Reason::NoRoom as u32),
+            // SAFETY: the context is the program's argument.
+            device => act::leave(device, unsafe { (*ctx).ingress_ifindex }),
+        };
+    }
+    action
+}
+
+/// What the roads of common packets return of one that is not for them.
 const OTHER: u32 = 0x100;
+/// What [`fn@common_road`] returns of a packet whose flow it does not find.
+const FRESH: u32 = 0x101;
+
+/// With the slot of a backend, what they return of a packet that leaves through its tunnel: the stack of both together
+/// would be too large.
+const WRAP: u32 = 1 << 31;
+
+/// What the Ethernet header says that follows.
+#[inline(always)]
+fn ethertype(ctx: *mut xdp_md) -> Option<u16> {
+    let header: Ethernet = Context(ctx).frame().read(0)?;
+    Some(u16::from_be(header.ethertype))
+}
 
 /// The short road for the most common packets alone: all offsets are constants, and few registers are needed.
 #[inline(never)]
-fn common_road(ctx: *mut xdp_md) -> u32 {
-    let Some(packet) = packet::common(Context(ctx).frame()) else {
+fn common_road<F: Staged>(ctx: *mut xdp_md) -> u32
+where
+    Kernel: Tables<F>,
+{
+    let Some(packet) = F::common(Context(ctx).frame()) else {
         return OTHER;
     };
-    established(ctx, &packet).unwrap_or(OTHER)
+    let Some(flow) = F::established(&packet.tuple) else {
+        return FRESH;
+    };
+    established(ctx, &packet, flow, true).unwrap_or(OTHER)
+}
+
+/// The short road of a flow's first packet, in two functions: each needs the stack, and would take the established
+/// ones' registers, which are many times as many. So each reads the packet again.
+#[inline(always)]
+fn fresh_road<F: Staged>(ctx: *mut xdp_md, whole: u32) -> u32
+where
+    Kernel: Tables<F>,
+{
+    let chosen = elected::<F>(ctx);
+    if chosen == NONE {
+        return OTHER;
+    }
+    begun::<F>(ctx, chosen, whole)
+}
+
+/// No slots.
+const NONE: u64 = u64::MAX;
+
+/// [`fn@decide::elect`]: the slots of service (high) and backend, or [`NONE`].
+#[inline(never)]
+fn elected<F: Staged>(ctx: *mut xdp_md) -> u64
+where
+    Kernel: Tables<F>,
+{
+    let kernel = kernel(ctx);
+    let Some(packet) = F::common(Context(ctx).frame()) else {
+        return NONE;
+    };
+    match decide::elect(&kernel, &packet) {
+        Some((service, backend)) => u64::from(service) << 32 | u64::from(backend),
+        None => NONE,
+    }
+}
+
+/// [`fn@decide::fresh`], and the packet is sent; `whole` if the rest is for the whole road.
+#[inline(never)]
+fn begun<F: Staged>(ctx: *mut xdp_md, chosen: u64, whole: u32) -> u32
+where
+    Kernel: Tables<F>,
+{
+    let kernel = kernel(ctx);
+    let Some(packet) = F::common(Context(ctx).frame()) else {
+        return OTHER;
+    };
+    let (service, backend) = ((chosen >> 32) as u32, chosen as u32);
+    match decide::fresh(&kernel, &packet, service, backend) {
+        Fresh::Full => dropped(Reason::TableFull as u32),
+        Fresh::Left(left) if left.method == Method::Tunnel => WRAP | backend,
+        Fresh::Left(left) => sent(ctx, &packet, left.method, &left.to, &left.hop),
+        Fresh::Chosen => {
+            let Some(work) = F::work() else {
+                return dropped(Reason::NoRoom as u32);
+            };
+            // SAFETY: this processor's value, which nobody else uses while the program runs.
+            let work = unsafe { &mut *work.as_ptr() };
+            work.packet = packet;
+            work.verdict = Verdict::new(packet.tuple);
+            work.verdict.road = Road::New;
+            work.verdict.choice = Choice::Scheduler;
+            work.verdict.service = service;
+            work.verdict.backend = backend;
+            whole
+        }
+    }
 }
 
 /// Reads the packet, and goes the short road with it if it may. What it needs of the stack is free again for the whole
@@ -65,7 +174,8 @@ where
     Kernel: Tables<F>,
 {
     if packet.kind == Kind::Whole
-        && let Some(action) = established(ctx, &bounded(packet))
+        && let Some(flow) = F::established(&packet.tuple)
+        && let Some(action) = established(ctx, &bounded(packet), flow, false)
     {
         return action;
     }
@@ -79,9 +189,15 @@ where
     whole
 }
 
-/// The short road of a whole packet; none if it must go the whole one.
+/// The short road of a whole packet; none if it must go the whole one. `tunnels`: also that of one that leaves through
+/// a tunnel, which is not done here ([`WRAP`]).
 #[inline(always)]
-fn established<F: Staged>(ctx: *mut xdp_md, packet: &Packet<F>) -> Option<u32>
+fn established<F: Staged>(
+    ctx: *mut xdp_md,
+    packet: &Packet<F>,
+    flow: Entry<Flow<F>>,
+    tunnels: bool,
+) -> Option<u32>
 where
     Kernel: Tables<F>,
 {
@@ -89,17 +205,31 @@ where
         ctx: ctx.cast(),
         ifindex: 0,
     };
-    let flow = F::established(&packet.tuple)?;
-    let kept = decide::established(&kernel, packet, flow)?;
+    let kept = decide::established(&kernel, packet, flow, tunnels)?;
+    if kept.method == Method::Tunnel {
+        return Some(WRAP | kept.backend);
+    }
     // SAFETY: a map's value is readable.
     let flow: &Flow<F> = unsafe { &*flow.as_ptr() };
     let to = flow.becomes(packet.tuple.proto);
     let hop = flow.hop;
-    if act::rewrite(&mut Context(ctx), packet, kept.method, &to, &hop).is_none() {
-        return Some(dropped(Reason::NoRoom as u32));
+    Some(sent(ctx, packet, kept.method, &to, &hop))
+}
+
+/// Changes a packet of `nat` or `direct`, and sends it.
+#[inline(always)]
+fn sent<F: Family>(
+    ctx: *mut xdp_md,
+    packet: &Packet<F>,
+    method: Method,
+    to: &Tuple<F>,
+    hop: &Hop,
+) -> u32 {
+    if act::rewrite(&mut Context(ctx), packet, method, to, hop).is_none() {
+        return dropped(Reason::NoRoom as u32);
     }
     // SAFETY: the context is the program's argument.
-    Some(act::leave(hop.ifindex, unsafe { (*ctx).ingress_ifindex }))
+    act::leave(hop.ifindex, unsafe { (*ctx).ingress_ifindex })
 }
 
 /// The whole road.
@@ -113,7 +243,11 @@ where
     };
     // SAFETY: this processor's value; the stages change it, between the uses here.
     let work = unsafe { &*work.as_ptr() };
-    decide::road(work.packet.kind, |stage| F::run(ctx, stage));
+    if work.verdict.road as u8 == Road::New as u8 {
+        let _ = F::run(ctx, Stage::Take) && F::run(ctx, Stage::Begin);
+    } else {
+        decide::road(work.packet.kind, |stage| F::run(ctx, stage));
+    }
     F::trace(ctx);
     let reason = u32::from(work.verdict.reason);
     match work.verdict.action {

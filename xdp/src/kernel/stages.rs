@@ -4,7 +4,7 @@
 use aya_ebpf::bindings::xdp_md;
 use xdp::{
     decide::{self, Entry, Stage},
-    packet::{self, Inside, Kind, Packet},
+    packet::{self, Frame, Inside, Kind, Packet},
     rewrite::Room,
     verifier::below,
 };
@@ -15,12 +15,20 @@ use super::{
     tables::{Kernel, lookup, map},
     trace,
 };
-use crate::abi::{Family, Flow, Method, Tuple, V4, V6};
+use crate::abi::{Family, Flow, Method, Tuple, V4, V6, Way};
+
+/// No device has this index.
+pub(super) const NO_DEVICE: u32 = 0;
 
 /// A family whose stages there are.
 pub(super) trait Staged: Family {
     /// The packet in hand.
     fn work() -> Option<Entry<Work<Self>>>;
+    /// The packet, if it is of the most common kind.
+    fn common(frame: Frame) -> Option<Packet<Self>>;
+    /// Puts a tunnel around a packet of the most common kind, by the way that is remembered for its backend. The device
+    /// that it leaves by, [`NO_DEVICE`] if that could not be done.
+    fn wrap(ctx: *mut xdp_md, backend: u32) -> u32;
     /// The established flow of a tuple.
     fn established(tuple: &Tuple<Self>) -> Option<Entry<Flow<Self>>>;
     /// Runs a stage.
@@ -37,7 +45,7 @@ pub(super) trait Staged: Family {
 
 /// The kernel's tables for a packet.
 #[inline(always)]
-fn kernel(ctx: *mut xdp_md) -> Kernel {
+pub(super) fn kernel(ctx: *mut xdp_md) -> Kernel {
     // A stage that does not use the context would be called with anything in its place, and the verifier minds.
     // SAFETY: changes nothing. (With no instruction at all, two lines would be at one place, which the kernel refuses.)
     unsafe { core::arch::asm!("{ctx} = {ctx}", ctx = in(reg) ctx) };
@@ -115,11 +123,25 @@ fn find6(tuple: &Tuple<V6>) -> Option<Entry<Flow<V6>>> {
 
 macro_rules! stages {
     ($family:ident, $work:ident, $error:ident, $recall:ident, $follow:ident, $choose:ident, $begin:ident, $keep:ident, $trace:ident,
-     $find:ident, $plain:ident, $tunnel:ident, $inner:ident, $answer:ident, $home:ident, $learn:ident) => {
+     $find:ident, $plain:ident, $tunnel:ident, $inner:ident, $answer:ident, $home:ident, $learn:ident, $take:ident, $ready:ident, $common:ident) => {
         impl Staged for $family {
             #[inline(always)]
             fn work() -> Option<Entry<Work<$family>>> {
                 lookup(map!($work), &0_u32)
+            }
+
+            #[inline(always)]
+            fn common(frame: Frame) -> Option<Packet<$family>> {
+                packet::$common(frame)
+            }
+
+            #[inline(always)]
+            fn wrap(ctx: *mut xdp_md, backend: u32) -> u32 {
+                let device = $ready(ctx, backend);
+                if device != NO_DEVICE && $tunnel(ctx) != 0 {
+                    return device;
+                }
+                NO_DEVICE
             }
 
             #[inline(always)]
@@ -134,6 +156,7 @@ macro_rules! stages {
                     Stage::Recall => $recall(ctx),
                     Stage::Follow => $follow(ctx),
                     Stage::Choose => $choose(ctx),
+                    Stage::Take => $take(ctx),
                     Stage::Begin => $begin(ctx),
                     Stage::Keep => $keep(ctx),
                 }
@@ -248,6 +271,32 @@ macro_rules! stages {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
+        extern "C" fn $ready(ctx: *mut xdp_md, backend: u32) -> u32 {
+            let way: Option<Entry<Way>> = lookup(map!(WAYS), &backend);
+            if let Some(packet) = packet::$common(Context(ctx).frame())
+                && let (Some(work), Some(way)) = (<$family>::work(), way)
+            {
+                // SAFETY: a map's value is readable.
+                let hop = unsafe { (*way.as_ptr()).hop };
+                // SAFETY: this processor's value, which nobody else uses while the program runs.
+                let work = unsafe { &mut *work.as_ptr() };
+                work.packet = packet;
+                work.verdict.backend = backend;
+                work.verdict.mss = 0;
+                work.verdict.hop = hop;
+                return hop.ifindex;
+            }
+            NO_DEVICE
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $take(ctx: *mut xdp_md) -> u32 {
+            perform::<$family>(ctx, Stage::Take)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
         extern "C" fn $inner(ctx: *mut xdp_md) -> u32 {
             let Some(work) = <$family>::work() else {
                 return 0;
@@ -303,11 +352,11 @@ macro_rules! stages {
 
 stages!(
     V4, WORK4, error4, recall4, follow4, choose4, begin4, keep4, trace4, find4, plain4, tunnel4,
-    inner4, answer4, home4, learn4
+    inner4, answer4, home4, learn4, take4, ready4, common4
 );
 stages!(
     V6, WORK6, error6, recall6, follow6, choose6, begin6, keep6, trace6, find6, plain6, tunnel6,
-    inner6, answer6, home6, learn6
+    inner6, answer6, home6, learn6, take6, ready6, common6
 );
 
 /// The tables without a packet.

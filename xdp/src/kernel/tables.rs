@@ -14,9 +14,9 @@ use xdp::{
 
 use super::{act::Context, fib};
 use crate::abi::{
-    Addr6, Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load, Locality,
-    LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings, Template, TemplateKey,
-    Tick, Tuple, V4, V6,
+    Addr6, Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Iface, Load,
+    Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings, Template,
+    TemplateKey, Tick, Tuple, V4, V6, Way,
 };
 
 /// If the key has no value yet.
@@ -226,6 +226,23 @@ macro_rules! tables {
             #[inline(always)]
             fn route_other(&self, dst: &Addr6, v6: bool, hop: &mut Hop) -> Route {
                 fib::route_other(self, dst, v6, hop)
+            }
+
+            #[inline(always)]
+            fn way(&self, backend: u32) -> Option<Entry<Way>> {
+                lookup(map!(WAYS), &backend)
+            }
+
+            #[inline(always)]
+            fn source(&self, ifindex: u32, v6: bool) -> Option<Addr6> {
+                let iface: Entry<Iface> = lookup(map!(IFACES), &ifindex)?;
+                // SAFETY: a map's value is readable.
+                let iface = unsafe { &*iface.as_ptr() };
+                Some(if v6 {
+                    iface.source6
+                } else {
+                    V4::widen(iface.source4)
+                })
             }
 
             #[inline(always)]

@@ -4,6 +4,7 @@
 //! [`mod@transport`] the ports, [`mod@icmp`] the packet that an ICMP error complains of. What is read is checked against the frame's
 //! end and against the lengths that the packet itself states. Changing packets is [`mod@crate::rewrite`]'s work.
 
+mod common;
 mod ethernet;
 mod frame;
 pub mod header;
@@ -14,11 +15,11 @@ mod v6;
 
 pub(crate) use self::frame::merge;
 pub use self::{
+    common::{common4, common6},
     frame::Frame,
     icmp::{Inside, Narrow, narrow, next_hop_mtu},
 };
 use crate::abi::{Family, PassReason, Reason, Tuple, V4, V6};
-use crate::verifier::below;
 
 /// What the program needs to know of a packet of one family. Offsets are from the frame's first byte.
 #[derive(Clone, Copy, Debug)]
@@ -108,68 +109,6 @@ pub fn parse(frame: Frame) -> Parsed {
         Other::Pass(reason) => Parsed::Pass(reason),
         Other::Drop(reason) => Parsed::Drop(reason),
     }
-}
-
-/// Reads a frame if it is of the most common kind: IPv4 without tags and options, a whole packet of TCP or UDP. None: it
-/// is for [`fn@parse`], which would find the same in it, with more instructions. (Numbers alone, and no result of other
-/// functions: the compiler then keeps all of it in registers.)
-#[inline(always)]
-pub fn common(frame: Frame) -> Option<Packet<V4>> {
-    const L3: usize = size_of::<header::Ethernet>();
-    const L4: usize = L3 + size_of::<header::Ipv4>();
-    const NO_OPTIONS: u8 = 0x45;
-    const FRAGMENT: u16 = 0x3fff;
-    let ethernet: header::Ethernet = frame.read(0)?;
-    if ethernet.ethertype != V4::ETHERTYPE.to_be() || ethernet::group(ethernet.target.a) {
-        return None;
-    }
-    let ip: header::Ipv4 = frame.read(L3)?;
-    // Verifiers of older kernels do not know that what was swapped is as small as before.
-    let length = below(usize::from(u16::from_be(ip.length)), 0xffff);
-    if ip.version_ihl != NO_OPTIONS
-        || ip.fragment & FRAGMENT.to_be() != 0
-        || !frame.holds(L3 + length)
-    {
-        return None;
-    }
-    let ports: u32 = frame.read(L4)?;
-    let payload = length.wrapping_sub(L4 - L3);
-    let tcp_flags = if ip.proto == header::proto::TCP {
-        let tcp: header::Tcp = frame.read(L4)?;
-        let header = usize::from(tcp.offset >> 4) * 4;
-        if header < size_of::<header::Tcp>() || length < L4 - L3 || payload < header {
-            return None;
-        }
-        tcp.flags
-    } else if ip.proto == header::proto::UDP {
-        let udp: header::Udp = frame.read(L4)?;
-        let said = usize::from(u16::from_be(udp.length));
-        if said < size_of::<header::Udp>() || length < L4 - L3 || payload < said {
-            return None;
-        }
-        0
-    } else {
-        return None;
-    };
-    let (sport, dport) = if cfg!(target_endian = "little") {
-        (ports as u16, (ports >> 16) as u16)
-    } else {
-        ((ports >> 16) as u16, ports as u16)
-    };
-    Some(Packet {
-        l3: L3,
-        l4: L4,
-        tuple: Tuple::new(ip.src, ip.dst, sport, dport, ip.proto),
-        length: length as u32,
-        kind: Kind::Whole,
-        ttl: ip.ttl,
-        tos: ip.tos,
-        tcp_flags,
-        dont_fragment: ip.fragment & 0x4000_u16.to_be() != 0,
-        id: 0,
-        inner_l3: 0,
-        inner_l4: 0,
-    })
 }
 
 impl<F: Family> Packet<F> {

@@ -241,6 +241,10 @@ fn the_way_out_is_held_against_time_to_live_size_and_neighbours() {
     let verdict = site.send(&packet);
     assert_eq!((verdict.action, verdict.mtu), (Action::TooBig, 1500));
     site.memory.router = std::boxed::Box::new(|_, _, _| Route::NoNeighbour);
+    // Nothing says that routes or neighbours are others: the way is as it was found before.
+    let verdict = site.send(&tcp(CLIENT, 2002, SYN));
+    assert_eq!(verdict.action, Action::Forward);
+    site.new_ways();
     assert_eq!(
         site.send(&tcp(CLIENT, 2001, SYN)).dropped(),
         Some(Reason::NoNeighbour)

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod flows;
+mod fresh;
 mod quic;
 mod schedulers;
 mod states;
@@ -98,6 +99,13 @@ impl Site {
         let mut backend = self.memory.backends.get(&slot).unwrap();
         change(&mut backend);
         self.memory.backends.set(slot, backend);
+    }
+
+    /// Routes or neighbours are others.
+    fn new_ways(&self) {
+        let mut settings = self.memory.settings.get(&0).unwrap();
+        settings.generation += 1;
+        self.memory.settings.set(0, settings);
     }
 
     fn load(&self, slot: u32) -> Load {

@@ -44,6 +44,14 @@ impl Balancer {
         for (own, program) in object.programs_mut() {
             if let Program::Xdp(program) = program {
                 program.load().map_err(|e| said(own, &e))?;
+                let verified = program
+                    .info()
+                    .ok()
+                    .and_then(|info| info.verified_instruction_count());
+                eprintln!(
+                    "{own}: the verifier went through {} instructions",
+                    verified.unwrap_or(0)
+                );
                 own.clone_into(&mut name);
             }
         }

@@ -91,6 +91,7 @@ impl Place {
             .args(words)
             .output()
             .map_err(|e| format!("unshare: {e}"))?;
+        eprint!("{}", String::from_utf8_lossy(&output.stderr));
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }

@@ -1,0 +1,167 @@
+//! The short road of a flow's first packet: a whole packet of TCP or UDP, whose tuple is known not to be among the
+//! established, to a service that asks for nothing special. Nothing is looked up twice on it, and what it does is what
+//! the whole road would do; whatever is unusual is left to that.
+
+use super::{
+    Inserted, NO_SLOT, Table, Tables, begin, depart, follow, get, load, put, schedule, way,
+};
+use crate::{
+    abi::{Endpoint, Family, Flow, Hop, Method, Role, Scheduler, Tuple, flow_flags, service_flags},
+    packet::{
+        Packet,
+        header::{
+            proto,
+            tcp_flags::{ACK, FIN, RST, SYN},
+        },
+    },
+};
+
+/// What came of a first packet for which a backend was found.
+#[derive(Clone, Copy, Debug)]
+pub enum Fresh<F: Family> {
+    /// What follows is for the whole road (from [`super::Stage::Take`] on).
+    Chosen,
+    /// There was no room for its flow.
+    Full,
+    /// It leaves, and was counted.
+    Left(Left<F>),
+}
+
+/// How a packet leaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Left<F: Family> {
+    /// The backend's method.
+    pub method: Method,
+    /// What its tuple becomes.
+    pub to: Tuple<F>,
+    /// The way.
+    pub hop: Hop,
+}
+
+/// What a service may ask for on this road.
+const PLAIN: u32 = service_flags::PRESENT
+    | service_flags::SLOPPY
+    | service_flags::HASH_PORT
+    | service_flags::FALLBACK
+    | service_flags::EXPIRE_QUIESCENT
+    | service_flags::TRACE;
+
+/// The slots of the service and of the backend of a whole packet of TCP or UDP that belongs to no established flow. None:
+/// it is for the whole road.
+#[inline(always)]
+pub fn elect<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>) -> Option<(u32, u32)> {
+    let settings = tables.settings()?;
+    let is_tcp = packet.tuple.proto == proto::TCP;
+    if (is_tcp && packet.tcp_flags & (SYN | ACK | RST | FIN) != SYN)
+        || packet.ttl <= 1
+        || get!(settings.trace) != 0
+    {
+        return None;
+    }
+    let endpoint = Endpoint {
+        address: packet.tuple.dst,
+        port: packet.tuple.dport,
+        proto: packet.tuple.proto,
+        zero: 0,
+    };
+    let slot = tables.endpoint(&endpoint)?;
+    let service = tables.service(slot)?;
+    let flags = get!(service.flags);
+    let scheduler = Scheduler::of(get!(service.scheduler));
+    if flags & (service_flags::PRESENT | !PLAIN) != service_flags::PRESENT
+        || (is_tcp && get!(service.mss) != 0)
+        || matches!(scheduler, Scheduler::Lblc | Scheduler::Lblcr)
+        || tables.flow(Table::Pending, &packet.tuple).is_some()
+    {
+        return None;
+    }
+    let chosen = schedule::schedule(tables, service, slot, &packet.tuple);
+    (chosen != NO_SLOT).then_some((slot, chosen))
+}
+
+/// Begins the flow of a packet for which [`fn@elect`] found this service and this backend.
+#[inline(always)]
+pub fn fresh<F: Family, T: Tables<F>>(
+    tables: &T,
+    packet: &Packet<F>,
+    slot: u32,
+    chosen: u32,
+) -> Fresh<F> {
+    let whole = Fresh::Chosen;
+    let Some(settings) = tables.settings() else {
+        return whole;
+    };
+    let is_tcp = packet.tuple.proto == proto::TCP;
+    let Some(backend) = tables.backend(chosen) else {
+        return whole;
+    };
+    let generation = get!(settings.generation);
+    let Some(way) = way::recall(tables, backend, generation, chosen) else {
+        return whole;
+    };
+    let (method, hop) = (get!(backend.method), get!(way.hop));
+    if follow::is_local(method) || packet.length > depart::largest(method, &hop, backend) {
+        return whole;
+    }
+    let two_way = Method::of(method) == Method::Nat;
+    let state = begin::first_state(packet, two_way);
+    let now = tables.now();
+    let to = begin::address(packet, backend);
+    let mut flow = Flow {
+        expires: now
+            .0
+            .wrapping_add(follow::timeout(tables, settings, slot, state)),
+        state: state as u8,
+        role: Role::Reverse as u8,
+        method,
+        flags: flow_flags::PENDING,
+        backend: chosen,
+        service: slot,
+        src: packet.tuple.dst,
+        dst: packet.tuple.src,
+        sport: packet.tuple.dport,
+        dport: packet.tuple.sport,
+        hop: Hop::default(),
+        began: now.0,
+    };
+    if two_way {
+        // One that was there may be over: the whole road looks.
+        let key = to.reversed();
+        if tables.flow(Table::Established, &key).is_some()
+            || tables.insert(Table::Pending, &key, &flow) != Inserted::Yes
+        {
+            return whole;
+        }
+    } else {
+        flow.flags |= flow_flags::ONE_WAY;
+    }
+    let active = is_tcp && state.is_active();
+    if active {
+        flow.flags |= flow_flags::ACTIVE;
+    }
+    flow.role = Role::Forward as u8;
+    flow.src = to.src;
+    flow.dst = to.dst;
+    flow.sport = to.sport;
+    flow.dport = to.dport;
+    flow.hop = hop;
+    let inserted = tables.insert(Table::Pending, &packet.tuple, &flow) == Inserted::Yes;
+    if let Some(counters) = tables.counters(chosen) {
+        put!(counters.connections = get!(counters.connections).wrapping_add(1));
+        if inserted {
+            put!(counters.in_packets = get!(counters.in_packets).wrapping_add(1));
+            put!(
+                counters.in_bytes = get!(counters.in_bytes).wrapping_add(u64::from(packet.length))
+            );
+        }
+    }
+    if !inserted {
+        return Fresh::Full;
+    }
+    load::begins(tables, chosen, active);
+    Fresh::Left(Left {
+        method: Method::of(method),
+        to,
+        hop,
+    })
+}

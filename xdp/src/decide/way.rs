@@ -1,0 +1,51 @@
+//! Ways that were found before: all flows to a backend take the same, as with IPVS, while nothing changes on it.
+
+use super::{Entry, Tables, Verdict, get};
+use crate::abi::{Backend, Family, Method, Way, backend_flags};
+
+/// The way to the backend of `slot`, if it is known and still good.
+#[inline(always)]
+pub(super) fn recall<F: Family, T: Tables<F>>(
+    tables: &T,
+    backend: Entry<Backend>,
+    generation: u32,
+    slot: u32,
+) -> Option<Entry<Way>> {
+    let way = tables.way(slot)?;
+    let hop = get!(way.hop);
+    let v6 = get!(backend.flags) & backend_flags::V6 != 0;
+    // A slot may have become another backend's.
+    let same = get!(way.address) == get!(backend.address) && (get!(way.v6) != 0) == v6;
+    (generation != 0 && hop.generation == generation && same).then_some(way)
+}
+
+/// Remembers the way of a verdict, if that is not known.
+#[inline(always)]
+pub(super) fn keep<F: Family, T: Tables<F>>(
+    tables: &T,
+    backend: Entry<Backend>,
+    generation: u32,
+    verdict: &Verdict<F>,
+) {
+    if recall(tables, backend, generation, verdict.backend).is_some() {
+        return;
+    }
+    let Some(way) = tables.way(verdict.backend) else {
+        return;
+    };
+    let v6 = get!(backend.flags) & backend_flags::V6 != 0;
+    let source = if Method::of(verdict.method) == Method::Tunnel {
+        tables.source(verdict.hop.ifindex, v6)
+    } else {
+        None
+    };
+    let value = Way {
+        hop: verdict.hop,
+        address: get!(backend.address),
+        source: source.unwrap_or_default(),
+        v6: u32::from(v6),
+        zero: 0,
+    };
+    // SAFETY: an entry is writable.
+    unsafe { *way.as_ptr() = value };
+}
