@@ -94,7 +94,7 @@ fn act<F: Family>(
     let leave = |hop: &Hop| if hop.ifindex == ingress { 3 } else { 4 };
     if packet.kind == Kind::Whole
         && let Some(flow) = memory.flows.entry(&packet.tuple)
-        && let Some(kept) = established(memory, &packet, flow)
+        && let Some(kept) = established(memory, &packet, flow, false)
     {
         // SAFETY: an entry of a table that is not changed meanwhile.
         let flow = unsafe { &*flow.as_ptr() };
