@@ -167,7 +167,7 @@ impl Rig {
     pub(crate) fn send(&self, packet: &Packet<V4>) -> Verdict<V4> {
         let mut verdict = Verdict::new(packet.tuple);
         if let Some(flow) = self.memory.flows.entry(&packet.tuple)
-            && decide::established(&self.memory, packet, flow).is_some()
+            && decide::established(&self.memory, packet, flow, false).is_some()
         {
             let flow = self.memory.flows.get(&packet.tuple).unwrap();
             verdict.action = decide::Action::Forward;
