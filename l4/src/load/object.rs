@@ -129,8 +129,29 @@ fn from_object(
     sizes: &BTreeMap<&'static str, u32>,
     directory: Option<&Path>,
 ) -> Result<(OwnedFd, Descriptors), StartError> {
+    if release().1 > LAST_WITHOUT_CIPHERS {
+        match try_object(sizes, directory, 1) {
+            Err(StartError::Refused { .. }) => {}
+            other => return other,
+        }
+    }
+    tracing::warn!(
+        "this kernel's verifier cannot follow ciphers: QUIC-LB with a key names no backend"
+    );
+    try_object(sizes, directory, 0)
+}
+
+/// The last kernel that is known not to take the program with ciphers in it; it would look for a long time.
+const LAST_WITHOUT_CIPHERS: (u32, u32) = (6, 1);
+
+fn try_object(
+    sizes: &BTreeMap<&'static str, u32>,
+    directory: Option<&Path>,
+    ciphers: u8,
+) -> Result<(OwnedFd, Descriptors), StartError> {
     let mut loader = EbpfLoader::new();
     loader.allow_unsupported_maps();
+    loader.override_global("QUIC_CIPHERS", &ciphers, true);
     for (name, size) in sizes {
         loader.map_max_entries(name, *size);
     }
@@ -201,7 +222,8 @@ fn descriptor_of(map: &aya::maps::Map) -> io::Result<OwnedFd> {
     data.fd().as_fd().try_clone_to_owned()
 }
 
-fn check_kernel() -> Result<(), StartError> {
+/// The running kernel's version, as it is said and as two numbers.
+fn release() -> (String, (u32, u32)) {
     let release = rustix::system::uname()
         .release()
         .to_string_lossy()
@@ -210,6 +232,11 @@ fn check_kernel() -> Result<(), StartError> {
         .split(['.', '-'])
         .map(|n| n.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    (release, version)
+}
+
+fn check_kernel() -> Result<(), StartError> {
+    let (release, version) = release();
     if version < (5, 15) {
         return Err(StartError::OldKernel { release });
     }

@@ -193,7 +193,7 @@ pub trait Tables<F: Family>: Sized {
     }
     /// [`fn@crate::quic::named`]; as [`Tables::pick`].
     fn named(&self, service: u32, rotations: u32, begin: u32, end: u32) -> u32 {
-        crate::quic::named(self, service, rotations, begin, end)
+        crate::quic::named(self, service, (rotations, true), begin, end)
     }
     /// Adds to a number that others add to as well.
     fn add(&self, number: Entry<u32>, by: u32);

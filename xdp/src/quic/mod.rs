@@ -13,7 +13,7 @@ pub mod open;
 mod tests;
 
 use crate::{
-    abi::{Family, QuicId, QuicKey, backend_flags},
+    abi::{Family, QuicCipher, QuicId, QuicKey, backend_flags},
     decide::{NO_SLOT, Tables, get},
     packet::{
         Kind, Packet,
@@ -35,7 +35,7 @@ pub(crate) fn payload<F: Family>(packet: &Packet<F>) -> Option<(u32, u32)> {
 
 /// The slot of the backend that the connection ID in a UDP payload names, [`NO_SLOT`] if it names none.
 ///
-/// `rotations` has a bit for each rotation id of the service; the payload lies from `begin` to `end` in the frame.
+/// `rotations` has a bit for each rotation id of the service, and with `ciphers` a hidden server id is opened; the payload lies from `begin` to `end` in the frame.
 ///
 /// A long header begins a connection, most likely, with an ID that the client made up: where that happens to name a
 /// backend that takes nothing new, it names none. A backend that drains still gets what a short header brings it.
@@ -43,7 +43,7 @@ pub(crate) fn payload<F: Family>(packet: &Packet<F>) -> Option<(u32, u32)> {
 pub fn named<F: Family, T: Tables<F>>(
     tables: &T,
     service: u32,
-    rotations: u32,
+    (rotations, ciphers): (u32, bool),
     begin: u32,
     end: u32,
 ) -> u32 {
@@ -61,6 +61,9 @@ pub fn named<F: Family, T: Tables<F>>(
         return NO_SLOT;
     };
     if id.length <= get!(config.length) {
+        return NO_SLOT;
+    }
+    if !ciphers && QuicCipher::of(get!(config.cipher)) != QuicCipher::Plain {
         return NO_SLOT;
     }
     let length = get!(config.id_length);

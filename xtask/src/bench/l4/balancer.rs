@@ -18,6 +18,13 @@ use xdp::abi::{
     Settings, Tick, V4, V6, backend_flags, service_flags,
 };
 
+/// The running kernel's version.
+fn kernel() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).map(|n| n.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
 /// Something of the program's own, as the loading library wants it.
 #[derive(Clone, Copy)]
 struct Raw<T>(T);
@@ -39,6 +46,9 @@ impl Balancer {
         for name in ["FLOWS4", "FLOWS6"] {
             loader.map_max_entries(name, flows);
         }
+        // The verifier of the guest's kernel does not follow ciphers.
+        let ciphers = u8::from(kernel() > (6, 1));
+        loader.override_global("QUIC_CIPHERS", &ciphers, true);
         let mut object = loader.load(&bytes).map_err(|e| said("the balancer", &e))?;
         let mut name = String::new();
         for (own, program) in object.programs_mut() {
