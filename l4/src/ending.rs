@@ -8,21 +8,19 @@ const EXTENSION: u32 = Tick::in_seconds(60);
 
 /// Whether a flow's time is up, in both directions: as the program sees it. `flow` is the client's direction's entry;
 /// `other` finds the other one's, and is asked only if it matters.
-///
-/// # Errors
-/// Those of `other`.
-pub fn is_over<F: Family, E>(
+#[must_use]
+pub fn is_over<F: Family>(
     flow: &Flow<F>,
     now: Tick,
-    other: impl FnOnce() -> Result<Option<Flow<F>>, E>,
-) -> Result<bool, E> {
+    other: impl FnOnce() -> Option<Flow<F>>,
+) -> bool {
     if !now.is_past(flow.expires) {
-        return Ok(false);
+        return false;
     }
     if flow.flags & flow_flags::ONE_WAY != 0 {
-        return Ok(true);
+        return true;
     }
-    Ok(other()?.is_none_or(|other| now.is_past(other.expires)))
+    other().is_none_or(|other| now.is_past(other.expires))
 }
 
 /// Until when a template goes on; none: it ends. `held`: connections hang on it.

@@ -11,13 +11,13 @@ use std::{
 };
 
 use xdp::abi::{
-    Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Iface, Load, Locality,
-    LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, ResolveKey, Service, Settings, Template,
-    TemplateKey, Tuple, V4, V6, backend_flags, service_flags,
+    Backend, Counters, Endpoint, Family, Fragment, FragmentKey, Iface, Load, Locality, LocalityKey,
+    QuicConfig, QuicId, QuicKey, RangeKey, ResolveKey, Service, Settings, Template, TemplateKey,
+    V4, V6, backend_flags, service_flags,
 };
 
 use crate::{
-    sys::{PerCpu, Put, Shared, Table},
+    sys::{Flows, PerCpu, Put, Shared, Table},
     tables::{Found, Place, Write},
 };
 
@@ -56,8 +56,8 @@ pub(crate) const NAMES: [&str; 28] = [
 /// The maps of one family.
 #[derive(Debug)]
 pub(crate) struct FamilyMaps<F: Family> {
-    pub(crate) flows: Table<Tuple<F>, Flow<F>>,
-    pub(crate) pending: Table<Tuple<F>, Flow<F>>,
+    pub(crate) flows: Flows<F>,
+    pub(crate) pending: Flows<F>,
     pub(crate) templates: Table<TemplateKey<F>, Template>,
     pub(crate) endpoints: Table<Endpoint<F>, u32>,
     pub(crate) ranges: Table<RangeKey<F>, u32>,
@@ -129,12 +129,12 @@ impl Watched {
 type Get<'a> = dyn FnMut(&str) -> io::Result<OwnedFd> + 'a;
 
 impl<F: Family> FamilyMaps<F> {
-    fn open(get: &mut Get<'_>) -> io::Result<Self> {
+    fn open(get: &mut Get<'_>, secret: u64) -> io::Result<Self> {
         let six = if F::IS_V6 { "6" } else { "4" };
         let mut get = |name: &str| get(&format!("{name}{six}"));
         Ok(Self {
-            flows: Table::new(get("FLOWS")?)?,
-            pending: Table::new(get("PENDING")?)?,
+            flows: Flows::new(get("FLOWS")?.as_fd(), secret)?,
+            pending: Flows::new(get("PENDING")?.as_fd(), secret)?,
             templates: Table::new(get("TEMPLATES")?)?,
             endpoints: Table::new(get("ENDPOINTS")?)?,
             ranges: Table::new(get("RANGES")?)?,
@@ -173,8 +173,11 @@ fn set<K: xdp::abi::Plain>(table: &Table<K, u32>, key: &K, slot: Option<u32>) ->
 }
 
 impl Maps {
-    /// Opens all of them.
-    pub(crate) fn open(mut get: impl FnMut(&str) -> io::Result<OwnedFd>) -> io::Result<Self> {
+    /// Opens all of them. The places of flows depend on `secret`.
+    pub(crate) fn open(
+        secret: u64,
+        mut get: impl FnMut(&str) -> io::Result<OwnedFd>,
+    ) -> io::Result<Self> {
         let get: &mut Get<'_> = &mut get;
         let settings = Table::new(get("SETTINGS")?)?;
         let current = settings.get(&0)?.unwrap_or(Settings {
@@ -185,10 +188,11 @@ impl Maps {
             timeouts: Default::default(),
             flags: 0,
             zero: Default::default(),
+            secret: Default::default(),
         });
-        Ok(Self {
-            v4: FamilyMaps::open(get)?,
-            v6: FamilyMaps::open(get)?,
+        let maps = Self {
+            v4: FamilyMaps::open(get, secret)?,
+            v6: FamilyMaps::open(get, secret)?,
             quic_configs: Table::new(get("QUIC_CONFIGS")?)?,
             quic_ids: Table::new(get("QUIC_IDS")?)?,
             services: Table::new(get("SERVICES")?)?,
@@ -205,7 +209,9 @@ impl Maps {
             resolve: Table::new(get("RESOLVE")?)?,
             trace: get("TRACE")?,
             watched: Mutex::default(),
-        })
+        };
+        maps.change_settings(|settings| settings.secret = halves(secret))?;
+        Ok(maps)
     }
 
     /// Changes what holds for all services.
@@ -336,6 +342,19 @@ impl Maps {
         (found.services, found.backends) = (services, backends);
         Ok(found)
     }
+}
+
+/// A number of 64 bits as two of 32.
+fn halves(number: u64) -> [u32; 2] {
+    [number as u32, (number >> 32) as u32]
+}
+
+/// What the places of flows depend on, as it is in the map of settings; none if there are none yet.
+pub(crate) fn secret(settings: OwnedFd) -> io::Result<Option<u64>> {
+    let settings: Table<u32, Settings> = Table::new(settings)?;
+    let [low, high] = settings.get(&0)?.map_or([0; 2], |s| s.secret);
+    let secret = u64::from(low) | u64::from(high) << 32;
+    Ok((secret != 0).then_some(secret))
 }
 
 /// All of an array, in as few calls as the kernel allows.

@@ -6,12 +6,17 @@
 //! [`mod@abi`] holds what the program and user space share: the layout of every table, counter and reason.
 
 #![no_std]
-#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+#![cfg_attr(
+    target_arch = "bpf",
+    feature(asm_experimental_arch, core_intrinsics),
+    allow(internal_features)
+)]
 #[cfg(not(target_arch = "bpf"))]
 extern crate std;
 
 pub mod abi;
 pub mod decide;
+pub mod flows;
 pub mod packet;
 pub mod quic;
 pub mod rewrite;

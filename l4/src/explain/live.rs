@@ -122,8 +122,8 @@ impl Source for Live<'_> {
 
 fn flow<F: Family>(maps: &FamilyMaps<F>, table: Table, key: &Tuple<F>) -> Option<Flow<F>> {
     match table {
-        Table::Established => maps.flows.get(key).ok()?,
-        Table::Pending => maps.pending.get(key).ok()?,
+        Table::Established => maps.flows.get(key),
+        Table::Pending => maps.pending.get(key),
     }
 }
 

@@ -86,6 +86,7 @@ impl Source for Site {
             timeouts: [Tick::in_seconds(900); FlowState::COUNT],
             flags: settings_flags::SERVICES,
             zero: [0; 2],
+            secret: [0; 2],
         })
     }
 

@@ -27,6 +27,7 @@ use crate::trace::ip;
 pub(super) struct FamilyCells<F: Family> {
     pending: Cells<Flow<F>>,
     established: Cells<Flow<F>>,
+    draft: Cells<Flow<F>>,
     templates: Cells<Template>,
     fragments: Cells<Fragment>,
     localities: Cells<Locality>,
@@ -37,6 +38,7 @@ impl<F: Family> Default for FamilyCells<F> {
         Self {
             pending: Cells::default(),
             established: Cells::default(),
+            draft: Cells::default(),
             templates: Cells::default(),
             fragments: Cells::default(),
             localities: Cells::default(),
@@ -143,11 +145,20 @@ impl<F: Viewed, S: Source + Lookup<F>> Tables<F> for View<'_, S> {
         cells.get(key, || self.source.flow(table, key))
     }
 
-    fn insert(&self, table: Table, key: &Tuple<F>, flow: &Flow<F>) -> Inserted {
+    fn draft(&self) -> Option<Entry<Flow<F>>> {
+        F::of(self).draft.get(&0_u32, || Some(Flow::default()))
+    }
+
+    fn insert(&self, table: Table, key: &Tuple<F>) -> Inserted {
         if Tables::<F>::flow(self, table, key).is_some() {
             return Inserted::Taken;
         }
-        F::of(self).flows(table).put(key, *flow);
+        let Some(draft) = Tables::<F>::draft(self) else {
+            return Inserted::Full;
+        };
+        // SAFETY: an entry is readable.
+        let flow = unsafe { *draft.as_ptr() };
+        F::of(self).flows(table).put(key, flow);
         Inserted::Yes
     }
 
@@ -244,7 +255,7 @@ impl<F: Viewed, S: Source + Lookup<F>> Tables<F> for View<'_, S> {
         self.find(ip(*dst, v6), hop)
     }
 
-    fn add(&self, number: Entry<u32>, by: u32) {
+    fn bump(&self, number: Entry<u32>, by: u32) {
         let at = number.as_ptr();
         // SAFETY: a number in an entry of these cells, which this thread alone uses.
         unsafe { *at = (*at).wrapping_add(by) };

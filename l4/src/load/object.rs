@@ -12,13 +12,14 @@ use std::{
 
 use aya::{EbpfError, EbpfLoader, maps::MapError, programs::ProgramError};
 use control::spec::L4Spec;
-use xdp::abi::{Flow, LAYOUT, Tuple};
+use xdp::abi::{Family, LAYOUT, buckets};
 
 use super::{StartError, bpffs};
 use crate::{
-    maps::{Maps, NAMES},
+    maps::{Maps, NAMES, secret},
+    plane::now,
     sys::{
-        Batch, Put, Table,
+        Flows,
         object::{self, MapInfo},
     },
 };
@@ -40,6 +41,8 @@ pub(crate) struct Loaded {
     pub(crate) adopted: bool,
     /// Maps that gave way to others, by name.
     outgrown: Vec<Outgrown>,
+    /// What the places of flows depend on, in these and in those.
+    secret: u64,
 }
 
 /// A map that gave way to one of another size: its entries are carried over, before the program changes and once more
@@ -55,14 +58,33 @@ pub(crate) fn directory(pin: &Path) -> PathBuf {
     pin.join(format!("v{LAYOUT}"))
 }
 
-/// Sizes that are configured.
-fn sizes(spec: &L4Spec) -> BTreeMap<&'static str, u32> {
-    BTreeMap::from([
-        ("FLOWS4", spec.max_flows),
-        ("FLOWS6", spec.max_flows),
-        ("PENDING4", spec.max_handshakes),
-        ("PENDING6", spec.max_handshakes),
-    ])
+/// What the program is loaded with beside what it was built with.
+struct Given {
+    /// Sizes of maps: those of flows have buckets.
+    sizes: BTreeMap<&'static str, u32>,
+    /// What the places of flows depend on.
+    secret: u64,
+}
+
+impl Given {
+    fn new(spec: &L4Spec, secret: Option<u64>) -> Self {
+        let (flows, pending) = (buckets(spec.max_flows), buckets(spec.max_handshakes));
+        Self {
+            sizes: BTreeMap::from([
+                ("FLOWS4", flows),
+                ("FLOWS6", flows),
+                ("PENDING4", pending),
+                ("PENDING6", pending),
+            ]),
+            secret: secret.unwrap_or_else(made_up),
+        }
+    }
+}
+
+/// A number that nobody can foresee, and not 0.
+fn made_up() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish().max(1)
 }
 
 /// Loads the program with its maps, those that are pinned if there are any.
@@ -71,7 +93,11 @@ pub(crate) fn load(spec: &L4Spec) -> Result<Loaded, StartError> {
     bpffs::prepare(&spec.pin)?;
     let directory = directory(&spec.pin);
     bpffs::create(&directory).map_err(StartError::of("making the directory of maps"))?;
-    let sizes = sizes(spec);
+    let settings = object::open(&directory.join("SETTINGS"))
+        .map_err(StartError::of("opening a pinned map"))?;
+    let secret = settings.map(secret).transpose();
+    let secret = secret.map_err(StartError::of("reading a pinned map"))?;
+    let given = Given::new(spec, secret.flatten());
     let mut adopted = false;
     let mut outgrown = Vec::new();
     for name in NAMES {
@@ -82,16 +108,14 @@ pub(crate) fn load(spec: &L4Spec) -> Result<Loaded, StartError> {
         };
         adopted = true;
         let info = MapInfo::of(map.as_fd()).map_err(StartError::of("looking at a pinned map"))?;
-        if sizes
-            .get(name)
-            .is_some_and(|size| *size != info.max_entries)
-        {
+        let size = given.sizes.get(name);
+        if size.is_some_and(|size| *size != info.max_entries) {
             bpffs::unpin(&path).map_err(StartError::of("replacing a pinned map"))?;
             outgrown.push(Outgrown { name, map });
         }
     }
-    let program = from_object(&sizes, Some(&directory))?.0;
-    let maps = Maps::open(|name| {
+    let program = from_object(&given, Some(&directory))?.0;
+    let maps = Maps::open(given.secret, |name| {
         object::open(&directory.join(name))?
             .ok_or_else(|| io::Error::other(format!("the map {name} is not pinned")))
     })
@@ -101,6 +125,7 @@ pub(crate) fn load(spec: &L4Spec) -> Result<Loaded, StartError> {
         maps,
         adopted,
         outgrown,
+        secret: given.secret,
     };
     loaded.carry_over();
     Ok(loaded)
@@ -109,8 +134,9 @@ pub(crate) fn load(spec: &L4Spec) -> Result<Loaded, StartError> {
 /// Loads the program with maps of its own, that nothing is pinned of: for tests.
 pub(crate) fn load_privately(spec: &L4Spec) -> Result<Loaded, StartError> {
     check_kernel()?;
-    let (program, mut maps) = from_object(&sizes(spec), None)?;
-    let maps = Maps::open(|name| {
+    let given = Given::new(spec, None);
+    let (program, mut maps) = from_object(&given, None)?;
+    let maps = Maps::open(given.secret, |name| {
         maps.remove(name)
             .ok_or_else(|| io::Error::other(format!("there is no map {name}")))
     })
@@ -120,17 +146,18 @@ pub(crate) fn load_privately(spec: &L4Spec) -> Result<Loaded, StartError> {
         maps,
         adopted: false,
         outgrown: Vec::new(),
+        secret: given.secret,
     })
 }
 
 type Descriptors = BTreeMap<String, OwnedFd>;
 
 fn from_object(
-    sizes: &BTreeMap<&'static str, u32>,
+    given: &Given,
     directory: Option<&Path>,
 ) -> Result<(OwnedFd, Descriptors), StartError> {
     if release().1 > LAST_WITHOUT_CIPHERS {
-        match try_object(sizes, directory, 1) {
+        match try_object(given, directory, 1) {
             Err(StartError::Refused { .. }) => {}
             other => return other,
         }
@@ -138,21 +165,27 @@ fn from_object(
     tracing::warn!(
         "this kernel's verifier cannot follow ciphers: QUIC-LB with a key names no backend"
     );
-    try_object(sizes, directory, 0)
+    try_object(given, directory, 0)
 }
 
 /// The last kernel that is known not to take the program with ciphers in it; it would look for a long time.
 const LAST_WITHOUT_CIPHERS: (u32, u32) = (6, 1);
 
 fn try_object(
-    sizes: &BTreeMap<&'static str, u32>,
+    given: &Given,
     directory: Option<&Path>,
     ciphers: u8,
 ) -> Result<(OwnedFd, Descriptors), StartError> {
     let mut loader = EbpfLoader::new();
     loader.allow_unsupported_maps();
     loader.override_global("QUIC_CIPHERS", &ciphers, true);
-    for (name, size) in sizes {
+    loader.override_global("FLOW_SECRET", &given.secret, true);
+    for (map, global) in [("FLOWS4", "FLOW_BUCKETS"), ("PENDING4", "PENDING_BUCKETS")] {
+        if let Some(size) = given.sizes.get(map) {
+            loader.override_global(global, size, true);
+        }
+    }
+    for (name, size) in &given.sizes {
         loader.map_max_entries(name, *size);
     }
     if let Some(directory) = directory {
@@ -298,10 +331,10 @@ impl Loaded {
     pub(crate) fn carry_over(&self) {
         for old in &self.outgrown {
             let carried = match old.name {
-                "FLOWS4" => carry(&old.map, &self.maps.v4.flows),
-                "PENDING4" => carry(&old.map, &self.maps.v4.pending),
-                "FLOWS6" => carry(&old.map, &self.maps.v6.flows),
-                "PENDING6" => carry(&old.map, &self.maps.v6.pending),
+                "FLOWS4" => self.carry(&old.map, &self.maps.v4.flows),
+                "PENDING4" => self.carry(&old.map, &self.maps.v4.pending),
+                "FLOWS6" => self.carry(&old.map, &self.maps.v6.flows),
+                "PENDING6" => self.carry(&old.map, &self.maps.v6.pending),
                 _ => Ok(0),
             };
             match carried {
@@ -316,22 +349,19 @@ impl Loaded {
         self.carry_over();
         self.outgrown.clear();
     }
-}
 
-fn carry<F>(old: &OwnedFd, new: &Table<Tuple<F>, Flow<F>>) -> io::Result<usize>
-where
-    F: xdp::abi::Family,
-{
-    let old: Table<Tuple<F>, Flow<F>> = Table::new(old.try_clone()?)?;
-    let mut at = Batch::Start;
-    let mut carried = 0;
-    let mut entries = Vec::new();
-    while !matches!(at, Batch::Done) {
-        entries.clear();
-        old.walk(&mut at, 4096, &mut entries)?;
-        for (key, flow) in &entries {
-            carried += usize::from(new.put(key, flow, Put::New)?);
+    fn carry<F: Family>(&self, old: &OwnedFd, new: &Flows<F>) -> io::Result<usize> {
+        let old = Flows::<F>::new(old.as_fd(), self.secret)?;
+        let (mut at, mut carried, mut entries) = (0, 0, Vec::new());
+        loop {
+            entries.clear();
+            let through = old.walk(&mut at, 4096, &mut entries);
+            for (key, flow) in &entries {
+                carried += usize::from(new.insert(key, flow, now()));
+            }
+            if through {
+                return Ok(carried);
+            }
         }
     }
-    Ok(carried)
 }

@@ -9,7 +9,7 @@ use crate::{
     maps::FamilyMaps,
     plane::{Plane, lock, now},
     status::Connection,
-    sys::{Batch, Table},
+    sys::{Batch, Flows, Table},
     tables::place::socket,
     worker::sweep::state_word,
 };
@@ -53,12 +53,12 @@ fn family<F: Family>(
     into: &mut Vec<Connection>,
 ) -> io::Result<()> {
     let now = now();
-    each(&maps.pending, limit, into, |key, flow| {
+    each_flow(&maps.pending, limit, into, |key, flow| {
         meaning.flow(maps, key, flow, now, true)
-    })?;
-    each(&maps.flows, limit, into, |key, flow| {
+    });
+    each_flow(&maps.flows, limit, into, |key, flow| {
         meaning.flow(maps, key, flow, now, false)
-    })?;
+    });
     each(&maps.templates, limit, into, |key, template| {
         let (name, place) = meaning.services.get(&key.service)?;
         let (protocol, target) = (*place)?;
@@ -75,6 +75,21 @@ fn family<F: Family>(
             pending: false,
         })
     })
+}
+
+fn each_flow<F: Family>(
+    table: &Flows<F>,
+    limit: usize,
+    into: &mut Vec<Connection>,
+    mut make: impl FnMut(&Tuple<F>, &Flow<F>) -> Option<Connection>,
+) {
+    let (mut at, mut through, mut entries) = (0, false, Vec::new());
+    while into.len() < limit && !through {
+        entries.clear();
+        through = table.walk(&mut at, 4096, &mut entries);
+        let room = limit - into.len();
+        into.extend(entries.iter().filter_map(|(k, f)| make(k, f)).take(room));
+    }
 }
 
 fn each<K: xdp::abi::Plain, V: xdp::abi::Plain>(
@@ -119,8 +134,8 @@ impl Meaning {
         let own = left(flow.expires, now);
         let reply = || {
             let other = flow.becomes(key.proto).reversed();
-            let found = maps.flows.get(&other).ok().flatten();
-            let found = found.or_else(|| maps.pending.get(&other).ok().flatten())?;
+            let found = maps.flows.get(&other);
+            let found = found.or_else(|| maps.pending.get(&other))?;
             left(found.expires, now)
         };
         let two_way = Method::of(flow.method) == Method::Nat;

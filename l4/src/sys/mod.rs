@@ -1,15 +1,18 @@
 //! The `bpf` system call, as far as it is needed beside loading: typed tables, shared memory, pins and links.
 //!
-//! [`Table`] is a map with the types of [`xdp::abi`], [`Shared`] one that is mapped into memory; [`object`] has what
+//! [`Table`] is a map with the types of [`xdp::abi`], [`Shared`] one that is mapped into memory, [`Flows`] a
+//! table of flows in such memory; [`object`] has what
 //! concerns maps, programs and links as such. Loading an object is aya's.
 
 mod call;
+mod flows;
 pub(crate) mod object;
 mod shared;
 mod table;
 pub(crate) mod test_run;
 
 pub(crate) use self::{
+    flows::Flows,
     shared::Shared,
     table::{Batch, PerCpu, Put, Table},
 };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-use xdp::abi::Plain;
+use xdp::{abi::Plain, decide::Entry};
 
 use super::object::MapInfo;
 
@@ -64,6 +64,17 @@ impl<V: Plain> Shared<V> {
     fn at(&self, index: u32) -> Option<NonNull<u8>> {
         // SAFETY: within the mapping.
         (index < self.entries).then(|| unsafe { self.start.add(index as usize * Self::STRIDE) })
+    }
+
+    /// How many values there are.
+    pub(crate) fn entries(&self) -> u32 {
+        self.entries
+    }
+
+    /// A value as the program's own code takes it; none past the end.
+    pub(crate) fn entry(&self, index: u32) -> Option<Entry<V>> {
+        // SAFETY: within the mapping, aligned to eight bytes; it is used as long as `self` is there.
+        self.at(index).map(|at| unsafe { Entry::new(at.cast()) })
     }
 
     /// A copy of a value; one part of it may be older than another.

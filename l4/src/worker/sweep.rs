@@ -22,7 +22,7 @@ use crate::{
     ending::{is_over, prolonged},
     maps::{FamilyMaps, Maps},
     status::{Fill, SweepStatus},
-    sys::{Batch, Put, Table},
+    sys::{Batch, Flows, Put, Table},
 };
 
 /// Entries looked at in one step.
@@ -76,7 +76,8 @@ impl Phase {
 /// How far it has come in the tables of one family.
 #[derive(Debug)]
 struct Walk<F: Family> {
-    flows: Batch<Tuple<F>>,
+    /// The bucket that is next.
+    flows: u32,
     templates: Batch<TemplateKey<F>>,
     /// Handshakes that were counted: one that is promoted meanwhile is met again.
     counted: HashSet<(Addr6, Addr6, u16, u16, u8)>,
@@ -85,7 +86,7 @@ struct Walk<F: Family> {
 impl<F: Family> Default for Walk<F> {
     fn default() -> Self {
         Self {
-            flows: Batch::Start,
+            flows: 0,
             templates: Batch::Start,
             counted: HashSet::new(),
         }
@@ -118,10 +119,10 @@ impl Sweep {
     pub(crate) fn step(&mut self, maps: &Maps, now: Tick) -> io::Result<bool> {
         let began = Instant::now();
         let through = match self.phase {
-            Phase::Pending4 => self.flows::<V4>(&maps.v4, maps, now, true)?,
-            Phase::Pending6 => self.flows::<V6>(&maps.v6, maps, now, true)?,
-            Phase::Flows4 => self.flows::<V4>(&maps.v4, maps, now, false)?,
-            Phase::Flows6 => self.flows::<V6>(&maps.v6, maps, now, false)?,
+            Phase::Pending4 => self.flows::<V4>(&maps.v4, maps, now, true),
+            Phase::Pending6 => self.flows::<V6>(&maps.v6, maps, now, true),
+            Phase::Flows4 => self.flows::<V4>(&maps.v4, maps, now, false),
+            Phase::Flows6 => self.flows::<V6>(&maps.v6, maps, now, false),
             Phase::Templates4 => self.templates::<V4>(&maps.v4, now)?,
             Phase::Templates6 => self.templates::<V6>(&maps.v6, now)?,
             Phase::Done => true,
@@ -141,37 +142,32 @@ impl Sweep {
         maps: &Maps,
         now: Tick,
         pending: bool,
-    ) -> io::Result<bool> {
+    ) -> bool {
         let table = if pending {
             &tables.pending
         } else {
             &tables.flows
         };
         let mut entries = Vec::with_capacity(STEP);
-        let mut at = std::mem::replace(&mut F::walk(self).flows, Batch::Start);
-        table.walk(&mut at, STEP, &mut entries)?;
+        let mut at = F::walk(self).flows;
+        let through = table.walk(&mut at, STEP, &mut entries);
+        F::walk(self).flows = if through { 0 } else { at };
         self.status.entries += entries.len() as u64;
         self.in_table += entries.len() as u64;
         for (key, flow) in &entries {
             if Role::of(flow.role) == Role::Reverse {
-                self.reverse(tables, table, key, flow, now)?;
-            } else if is_over(flow, now, || partner(tables, key, flow))? {
-                self.expire(tables, maps, table, key, now)?;
+                self.reverse(tables, table, key, flow, now);
+            } else if is_over(flow, now, || partner(tables, key, flow)) {
+                self.expire(tables, maps, table, key, now);
             } else {
                 self.count(key, flow, pending);
             }
         }
-        let through = matches!(at, Batch::Done);
         if through {
-            self.fill(
-                if pending { "PENDING" } else { "FLOWS" },
-                F::IS_V6,
-                table.size()?,
-            );
-        } else {
-            F::walk(self).flows = at;
+            let name = if pending { "PENDING" } else { "FLOWS" };
+            self.fill(name, F::IS_V6, table.size());
         }
-        Ok(through)
+        through
     }
 
     fn fill(&mut self, table: &str, v6: bool, size: u32) {
@@ -213,15 +209,14 @@ impl Sweep {
     fn reverse<F: Family>(
         &mut self,
         tables: &FamilyMaps<F>,
-        table: &Table<Tuple<F>, Flow<F>>,
+        table: &Flows<F>,
         key: &Tuple<F>,
         flow: &Flow<F>,
         now: Tick,
-    ) -> io::Result<()> {
-        if now.is_past(flow.expires) && partner(tables, key, flow)?.is_none() {
-            self.status.expired += u64::from(table.remove(key)?);
+    ) {
+        if now.is_past(flow.expires) && partner(tables, key, flow).is_none() {
+            self.status.expired += u64::from(table.remove(key));
         }
-        Ok(())
     }
 
     /// Takes a flow out that was seen to have expired, unless a packet came meanwhile.
@@ -229,15 +224,15 @@ impl Sweep {
         &mut self,
         tables: &FamilyMaps<F>,
         maps: &Maps,
-        table: &Table<Tuple<F>, Flow<F>>,
+        table: &Flows<F>,
         key: &Tuple<F>,
         now: Tick,
-    ) -> io::Result<()> {
-        let Some(flow) = table.take(key)? else {
-            return Ok(());
+    ) {
+        let Some(flow) = table.get(key) else {
+            return;
         };
-        if !now.is_past(flow.expires) && table.put(key, &flow, Put::New)? {
-            return Ok(());
+        if !now.is_past(flow.expires) || !table.remove(key) {
+            return;
         }
         // Who takes it out counts it out.
         let active = flow.flags & flow_flags::ACTIVE != 0;
@@ -253,10 +248,8 @@ impl Sweep {
         self.status.expired += 1;
         if flow.flags & flow_flags::ONE_WAY == 0 {
             let reply = flow.becomes(key.proto).reversed();
-            tables.flows.remove(&reply)?;
-            tables.pending.remove(&reply)?;
+            let _ = tables.flows.remove(&reply) || tables.pending.remove(&reply);
         }
-        Ok(())
     }
 
     fn templates<F: Swept>(&mut self, tables: &FamilyMaps<F>, now: Tick) -> io::Result<bool> {
@@ -320,16 +313,10 @@ impl Swept for V6 {
 }
 
 /// The entry of the other direction, in whichever table.
-fn partner<F: Family>(
-    tables: &FamilyMaps<F>,
-    key: &Tuple<F>,
-    flow: &Flow<F>,
-) -> io::Result<Option<Flow<F>>> {
+fn partner<F: Family>(tables: &FamilyMaps<F>, key: &Tuple<F>, flow: &Flow<F>) -> Option<Flow<F>> {
     let other = flow.becomes(key.proto).reversed();
-    match tables.flows.get(&other)? {
-        Some(found) => Ok(Some(found)),
-        None => tables.pending.get(&other),
-    }
+    let established = tables.flows.get(&other);
+    established.or_else(|| tables.pending.get(&other))
 }
 
 /// The state's name as IPVS writes it.

@@ -178,7 +178,7 @@ fn one_packet_services_keep_no_flows() {
         let packet = Builder::new(client(1, 5000), at(VIP)).udp(b"?");
         assert!(rig.harness.run(&packet, rig.out).unwrap().verdict > PASS);
     }
-    assert_eq!(rig.harness.flows().unwrap(), (0, 0));
+    assert_eq!(rig.harness.flows(), (0, 0));
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_handshake_is_pending_until_both_sides_have_spoken() {
     let Some(rig) = rig(&service, &backends(Balance::RoundRobin, &[1])) else {
         return;
     };
-    let flows = || rig.harness.flows().unwrap();
+    let flows = || rig.harness.flows();
     assert_eq!(tcp(&rig, client(1, 5000), VIP, SYN), Some(1));
     assert_eq!(flows(), (2, 0));
     // Made up: the backend has not answered.
@@ -216,8 +216,10 @@ fn a_flood_of_syns_takes_no_established_flow() {
         let from = client(100 + (n >> 12) as u8, 1024 + (n & 0xfff));
         assert!(tcp(&rig, from, VIP, SYN).is_some());
     }
-    let (pending, flows) = rig.harness.flows().unwrap();
-    assert!(pending <= 1024, "{pending}");
+    let (pending, flows) = rig.harness.flows();
+    // A table has more places than flows that it is meant to hold.
+    let places = xdp::abi::buckets(1024) as usize * xdp::abi::LANES;
+    assert!(pending <= places, "{pending}");
     assert_eq!(flows, 100);
     for (from, backend) in talks {
         assert_eq!(tcp(&rig, from, VIP, ACK), Some(backend));

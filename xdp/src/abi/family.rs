@@ -1,6 +1,7 @@
 //! Address families: one source, two tight instances.
 
-use super::Plain;
+use super::{Plain, Slot, Tuple};
+use crate::decide::Entry;
 
 /// An IPv4 address as in the packet (network byte order).
 pub type Addr4 = u32;
@@ -45,6 +46,48 @@ pub trait Family: Copy + Eq + core::fmt::Debug + core::hash::Hash + 'static {
     fn widen(address: Self::Addr) -> Addr6;
     /// The reverse of [`Family::widen`].
     fn narrow(address: Addr6) -> Self::Addr;
+    /// A hash of a flow's key that nobody can foresee who does not know `secret`.
+    fn mix(key: &Tuple<Self>, secret: u64) -> u64;
+    /// Whether the key of a slot is this one.
+    fn is_key(slot: Entry<Slot<Self>>, key: &Tuple<Self>) -> bool;
+}
+
+/// Two words of 32 bits as one of 64.
+#[inline(always)]
+fn both(low: u32, high: u32) -> u64 {
+    u64::from(low) | u64::from(high) << 32
+}
+
+/// What no address tells of a key: ports and protocol.
+#[inline(always)]
+fn rest<F: Family>(key: &Tuple<F>) -> u64 {
+    both(
+        u32::from(key.sport) | u32::from(key.dport) << 16,
+        u32::from(key.proto),
+    )
+}
+
+/// A word more in a hash: what differs in it changes the upper half of the result, and by the shift the lower one.
+#[inline(always)]
+fn stir(hash: u64, word: u64) -> u64 {
+    let hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ hash >> 32
+}
+
+/// The last word of a hash.
+#[inline(always)]
+fn last(hash: u64, word: u64) -> u64 {
+    (hash ^ word).wrapping_mul(0xd6e8_feb8_6659_fd93)
+}
+
+/// The n-th eight bytes of a slot.
+///
+/// # Safety
+/// The slot must have so many.
+#[inline(always)]
+unsafe fn word<F: Family>(slot: Entry<Slot<F>>, n: usize) -> u64 {
+    // SAFETY: as the caller says; slots are aligned to eight bytes where tables are.
+    unsafe { slot.as_ptr().cast::<u64>().add(n).read() }
 }
 
 /// IPv4.
@@ -87,6 +130,17 @@ impl Family for V4 {
     fn narrow(address: Addr6) -> Addr4 {
         address.a
     }
+
+    #[inline(always)]
+    fn mix(key: &Tuple<Self>, secret: u64) -> u64 {
+        last(stir(secret, both(key.src, key.dst)), rest(key))
+    }
+
+    #[inline(always)]
+    fn is_key(slot: Entry<Slot<Self>>, key: &Tuple<Self>) -> bool {
+        // SAFETY: a key has 16 bytes.
+        unsafe { word(slot, 0) == both(key.src, key.dst) && word(slot, 1) == rest(key) }
+    }
 }
 
 impl Family for V6 {
@@ -120,5 +174,28 @@ impl Family for V6 {
     #[inline(always)]
     fn narrow(address: Addr6) -> Addr6 {
         address
+    }
+
+    #[inline(always)]
+    fn mix(key: &Tuple<Self>, secret: u64) -> u64 {
+        let (src, dst) = (key.src, key.dst);
+        let hash = stir(secret, both(src.c, src.d));
+        let hash = stir(hash, both(src.a, src.b));
+        let hash = stir(hash, both(dst.c, dst.d));
+        let hash = stir(hash, both(dst.a, dst.b));
+        last(hash, rest(key))
+    }
+
+    #[inline(always)]
+    fn is_key(slot: Entry<Slot<Self>>, key: &Tuple<Self>) -> bool {
+        let (src, dst) = (key.src, key.dst);
+        // SAFETY: a key has 40 bytes.
+        unsafe {
+            word(slot, 0) == both(src.a, src.b)
+                && word(slot, 1) == both(src.c, src.d)
+                && word(slot, 2) == both(dst.a, dst.b)
+                && word(slot, 3) == both(dst.c, dst.d)
+                && word(slot, 4) == rest(key)
+        }
     }
 }

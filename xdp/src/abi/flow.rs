@@ -65,7 +65,7 @@ const _: () = assert!(size_of::<Way>() == 64);
 /// An entry says what that tuple becomes, so both directions of `nat` are handled alike; the key of the other
 /// direction's entry is [`Flow::becomes`] reversed. `direct` and `tunnel` have no entry for the replies, which do not
 /// pass. 56 bytes for IPv4, 80 for IPv6.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Flow<F: Family> {
     /// The tick after which it counts no more; moved on by each packet of this direction. Of two directions, a flow ends
@@ -99,6 +99,26 @@ pub struct Flow<F: Family> {
 
 // SAFETY: `repr(C)` of 4-aligned parts, all filled.
 unsafe impl<F: Family> Plain for Flow<F> {}
+
+impl<F: Family> Default for Flow<F> {
+    fn default() -> Self {
+        Self {
+            expires: 0,
+            state: 0,
+            role: 0,
+            method: 0,
+            flags: 0,
+            backend: 0,
+            service: 0,
+            src: F::Addr::default(),
+            dst: F::Addr::default(),
+            sport: 0,
+            dport: 0,
+            hop: Hop::default(),
+            began: 0,
+        }
+    }
+}
 
 const _: () = assert!(size_of::<Flow<super::V4>>() == 56);
 const _: () = assert!(size_of::<Flow<super::V6>>() == 80);

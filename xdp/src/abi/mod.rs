@@ -7,6 +7,7 @@
 //! A change to a layout here is a new [`LAYOUT`]: user space then carries the old tables' entries over.
 
 mod backend;
+mod bucket;
 mod counters;
 mod family;
 mod flow;
@@ -18,6 +19,7 @@ mod tuple;
 
 pub use self::{
     backend::{Backend, Encap, Load, Method, backend_flags},
+    bucket::{Bucket, LANES, Slot, buckets, held},
     counters::{Counters, PassReason, Reason, TraceEvent},
     family::{Addr4, Addr6, Family, V4, V6},
     flow::{Flow, FlowState, Hop, Mac, Role, Template, TemplateKey, Way, flow_flags},
@@ -29,7 +31,7 @@ pub use self::{
 };
 
 /// The version of all layouts here. Pinned tables live under a directory of this name.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// A type that any bits are a valid value of, that has no padding and may be copied byte by byte.
 ///

@@ -49,6 +49,9 @@ pub struct Settings {
     pub flags: u32,
     /// Zero: room up to 16 states.
     pub zero: [u32; 2],
+    /// What the places of flows depend on, in two halves: made with the tables, and kept as long as they are. The program has
+    /// it as a constant.
+    pub secret: [u32; 2],
 }
 
 // SAFETY: numbers.

@@ -168,7 +168,8 @@ fn create<F: Family, T: Tables<F>>(
     if flags & service_flags::FULL_NAT != 0 && two_way {
         own |= flow_flags::FULL_NAT;
     }
-    let mut flow = Flow {
+    let draft = tables.draft()?;
+    let flow = Flow {
         expires: now
             .0
             .wrapping_add(follow::timeout(tables, settings, verdict.service, state)),
@@ -185,11 +186,13 @@ fn create<F: Family, T: Tables<F>>(
         hop: Hop::default(),
         began: now.0,
     };
+    // SAFETY: an entry's address is writable while it is used.
+    unsafe { *draft.as_ptr() = flow };
     if two_way {
         let taken = if own & flow_flags::FULL_NAT != 0 {
-            claim(tables, service, &flow, verdict)
+            claim(tables, service, draft, verdict)
         } else {
-            occupy(tables, &verdict.to.reversed(), &flow)
+            occupy(tables, &verdict.to.reversed())
         };
         match taken {
             Inserted::Yes => {}
@@ -212,19 +215,25 @@ fn create<F: Family, T: Tables<F>>(
     if active {
         own |= flow_flags::ACTIVE;
     }
-    flow.role = Role::Forward as u8;
-    flow.flags = own;
-    flow.src = verdict.to.src;
-    flow.dst = verdict.to.dst;
-    flow.sport = verdict.to.sport;
-    flow.dport = verdict.to.dport;
+    put!(draft.flags = own);
+    leads(draft, &verdict.to);
     // A flow that begins in its middle has no handshake to wait for.
-    if tables.insert(Table::Pending, &packet.tuple, &flow) != Inserted::Yes {
+    if tables.insert(Table::Pending, &packet.tuple) != Inserted::Yes {
         verdict.drop(Reason::TableFull);
         return None;
     }
     load::begins(tables, verdict.backend, active);
     tables.flow(Table::Pending, &packet.tuple)
+}
+
+/// Makes the entry of the replies that of the client's direction, whose packets become this.
+#[inline(always)]
+pub(super) fn leads<F: Family>(draft: Entry<Flow<F>>, to: &Tuple<F>) {
+    put!(draft.role = Role::Forward as u8);
+    put!(draft.src = to.src);
+    put!(draft.dst = to.dst);
+    put!(draft.sport = to.sport);
+    put!(draft.dport = to.dport);
 }
 
 /// The state of a flow that begins with this packet; `two_way` if replies pass us.
@@ -244,9 +253,9 @@ pub(super) fn first_state<F: Family>(packet: &Packet<F>, two_way: bool) -> FlowS
     }
 }
 
-/// Puts the entry of the replies in, in place of one whose time is up.
+/// Puts the entry of the replies, which is in hand, in, in place of one whose time is up.
 #[inline(always)]
-fn occupy<F: Family, T: Tables<F>>(tables: &T, key: &Tuple<F>, flow: &Flow<F>) -> Inserted {
+fn occupy<F: Family, T: Tables<F>>(tables: &T, key: &Tuple<F>) -> Inserted {
     if let Some((old, _)) = find(tables, key) {
         let now = tables.now();
         let over = now.is_past(get!(old.expires))
@@ -256,7 +265,7 @@ fn occupy<F: Family, T: Tables<F>>(tables: &T, key: &Tuple<F>, flow: &Flow<F>) -
         }
         follow::end(tables, key, old, false);
     }
-    tables.insert(Table::Pending, key, flow)
+    tables.insert(Table::Pending, key)
 }
 
 /// Full NAT: finds a source address and port of ours that no flow to this backend has.
@@ -264,7 +273,7 @@ fn occupy<F: Family, T: Tables<F>>(tables: &T, key: &Tuple<F>, flow: &Flow<F>) -
 fn claim<F: Family, T: Tables<F>>(
     tables: &T,
     service: Entry<Service>,
-    flow: &Flow<F>,
+    draft: Entry<Flow<F>>,
     verdict: &mut Verdict<F>,
 ) -> Inserted {
     let Some(settings) = tables.settings() else {
@@ -275,7 +284,7 @@ fn claim<F: Family, T: Tables<F>>(
     let span = last.saturating_sub(first) + 1;
     let random = schedule::hash(
         tables.random() ^ get!(settings.seed),
-        F::fold(flow.dst) ^ u32::from(flow.dport),
+        F::fold(get!(draft.dst)) ^ u32::from(get!(draft.dport)),
     );
     let source = get!(service.source);
     let sources = get!(service.sources);
@@ -292,7 +301,7 @@ fn claim<F: Family, T: Tables<F>>(
         verdict.to.sport = (port as u16).to_be();
         let key = verdict.to.reversed();
         if tables.flow(Table::Established, &key).is_none() {
-            result = tables.insert(Table::Pending, &key, flow);
+            result = tables.insert(Table::Pending, &key);
             if result != Inserted::Taken {
                 break;
             }

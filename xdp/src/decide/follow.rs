@@ -309,9 +309,11 @@ fn raise<F: Family, T: Tables<F>>(tables: &T, key: &Tuple<F>) -> bool {
         return false;
     };
     put!(flow.flags = get!(flow.flags) & !flow_flags::PENDING);
-    // SAFETY: an entry's address is readable while it is used.
-    let value = unsafe { &*flow.as_ptr() };
-    let inserted = tables.insert(Table::Established, key, value) != Inserted::Full;
+    let Some(draft) = tables.draft() else {
+        return false;
+    };
+    crate::flows::copy(flow, draft);
+    let inserted = tables.insert(Table::Established, key) != Inserted::Full;
     if inserted {
         let _ = tables.remove(Table::Pending, key);
     }

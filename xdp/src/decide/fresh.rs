@@ -21,8 +21,6 @@ use crate::{
 pub enum Fresh<F: Family> {
     /// What follows is for the whole road (from [`super::Stage::Take`] on).
     Chosen,
-    /// There was no room for its flow.
-    Full,
     /// It leaves, and was counted.
     Left(Left<F>),
 }
@@ -71,7 +69,7 @@ pub fn elect<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>) -> Option<
     if flags & (service_flags::PRESENT | !PLAIN) != service_flags::PRESENT
         || (is_tcp && get!(service.mss) != 0)
         || matches!(scheduler, Scheduler::Lblc | Scheduler::Lblcr)
-        || tables.flow(Table::Pending, &packet.tuple).is_some()
+        || tables.look(Table::Pending, &packet.tuple).is_some()
     {
         return None;
     }
@@ -107,7 +105,10 @@ pub fn fresh<F: Family, T: Tables<F>>(
     let state = begin::first_state(packet, two_way);
     let now = tables.now();
     let to = begin::address(packet, backend);
-    let mut flow = Flow {
+    let Some(draft) = tables.draft() else {
+        return whole;
+    };
+    let flow = Flow {
         expires: now
             .0
             .wrapping_add(follow::timeout(tables, settings, slot, state)),
@@ -124,39 +125,39 @@ pub fn fresh<F: Family, T: Tables<F>>(
         hop: Hop::default(),
         began: now.0,
     };
+    // SAFETY: an entry's address is writable while it is used.
+    unsafe { *draft.as_ptr() = flow };
+    let mut flags = flow_flags::PENDING;
     if two_way {
         // One that was there may be over: the whole road looks.
         let key = to.reversed();
-        if tables.flow(Table::Established, &key).is_some()
-            || tables.insert(Table::Pending, &key, &flow) != Inserted::Yes
+        if tables.look(Table::Established, &key).is_some()
+            || tables.look(Table::Pending, &key).is_some()
+            || tables.add(Table::Pending, &key) != Inserted::Yes
         {
             return whole;
         }
     } else {
-        flow.flags |= flow_flags::ONE_WAY;
+        flags |= flow_flags::ONE_WAY;
     }
     let active = is_tcp && state.is_active();
     if active {
-        flow.flags |= flow_flags::ACTIVE;
+        flags |= flow_flags::ACTIVE;
     }
-    flow.role = Role::Forward as u8;
-    flow.src = to.src;
-    flow.dst = to.dst;
-    flow.sport = to.sport;
-    flow.dport = to.dport;
-    flow.hop = hop;
-    let inserted = tables.insert(Table::Pending, &packet.tuple, &flow) == Inserted::Yes;
+    begin::leads(draft, &to);
+    put!(draft.flags = flags);
+    put!(draft.hop = hop);
+    if tables.add(Table::Pending, &packet.tuple) != Inserted::Yes {
+        // There is no room: the whole road makes some.
+        if two_way {
+            let _ = tables.remove(Table::Pending, &to.reversed());
+        }
+        return whole;
+    }
     if let Some(counters) = tables.counters(chosen) {
         put!(counters.connections = get!(counters.connections).wrapping_add(1));
-        if inserted {
-            put!(counters.in_packets = get!(counters.in_packets).wrapping_add(1));
-            put!(
-                counters.in_bytes = get!(counters.in_bytes).wrapping_add(u64::from(packet.length))
-            );
-        }
-    }
-    if !inserted {
-        return Fresh::Full;
+        put!(counters.in_packets = get!(counters.in_packets).wrapping_add(1));
+        put!(counters.in_bytes = get!(counters.in_bytes).wrapping_add(u64::from(packet.length)));
     }
     load::begins(tables, chosen, active);
     Fresh::Left(Left {

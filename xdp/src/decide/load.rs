@@ -50,7 +50,7 @@ pub fn is_full(backend: Entry<Backend>, load: Entry<Load>) -> bool {
 #[inline(always)]
 pub(super) fn begins<F: Family, T: Tables<F>>(tables: &T, backend: u32, active: bool) {
     if let Some(load) = tables.load(backend) {
-        tables.add(
+        tables.bump(
             if active {
                 part!(load.active)
             } else {
@@ -74,7 +74,7 @@ pub(super) fn ends<F: Family, T: Tables<F>>(tables: &T, backend: u32, active: bo
         } else {
             part!(load.inactive)
         };
-        tables.add(number, 1_u32.wrapping_neg());
+        tables.bump(number, 1_u32.wrapping_neg());
     }
 }
 
@@ -97,8 +97,8 @@ pub(super) fn moves<F: Family, T: Tables<F>>(
         } else {
             (part!(load.active), part!(load.inactive))
         };
-        tables.add(from, 1_u32.wrapping_neg());
-        tables.add(to, 1);
+        tables.bump(from, 1_u32.wrapping_neg());
+        tables.bump(to, 1);
     }
     flags ^ flow_flags::ACTIVE
 }

@@ -125,6 +125,8 @@ pub struct Memory<F: Family> {
     pub flows: Map<Tuple<F>, Flow<F>>,
     /// Handshakes.
     pub pending: Map<Tuple<F>, Flow<F>>,
+    /// The flow in hand.
+    pub draft: Map<(), Flow<F>>,
     /// Endpoints.
     pub endpoints: Map<Endpoint<F>, u32>,
     /// Ranges of ports, by what a packet asks for.
@@ -170,6 +172,7 @@ impl<F: Family> Default for Memory<F> {
             settings,
             flows: Map::default(),
             pending: Map::default(),
+            draft: Map::default(),
             endpoints: Map::default(),
             ranges: Map::default(),
             services: Map::default(),
@@ -206,6 +209,7 @@ fn default_settings() -> Settings {
         timeouts: SECONDS.map(Tick::in_seconds),
         flags: crate::abi::settings_flags::SERVICES,
         zero: [0; 2],
+        secret: [0; 2],
     }
 }
 
@@ -237,11 +241,19 @@ impl<F: Family> Tables<F> for Memory<F> {
         self.table(table).entry(key)
     }
 
-    fn insert(&self, table: Table, key: &Tuple<F>, flow: &Flow<F>) -> Inserted {
+    fn draft(&self) -> Option<Entry<Flow<F>>> {
+        if self.draft.entry(&()).is_none() {
+            self.draft.set((), Flow::default());
+        }
+        self.draft.entry(&())
+    }
+
+    fn insert(&self, table: Table, key: &Tuple<F>) -> Inserted {
         if self.table(table).entry(key).is_some() {
             return Inserted::Taken;
         }
-        self.table(table).set(*key, *flow);
+        let draft = self.draft.get(&()).unwrap_or_default();
+        self.table(table).set(*key, draft);
         Inserted::Yes
     }
 
@@ -345,7 +357,7 @@ impl<F: Family> Tables<F> for Memory<F> {
         Some(Addr6::default())
     }
 
-    fn add(&self, number: Entry<u32>, by: u32) {
+    fn bump(&self, number: Entry<u32>, by: u32) {
         let number = number.as_ptr();
         // SAFETY: an entry is readable and writable.
         unsafe { *number = (*number).wrapping_add(by) };

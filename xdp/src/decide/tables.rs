@@ -125,8 +125,19 @@ pub trait Tables<F: Family>: Sized {
     fn settings(&self) -> Option<Entry<Settings>>;
     /// The flow of a tuple.
     fn flow(&self, table: Table, key: &Tuple<F>) -> Option<Entry<Flow<F>>>;
-    /// Puts a flow in, if the tuple has none. Whether it is in now.
-    fn insert(&self, table: Table, key: &Tuple<F>, flow: &Flow<F>) -> Inserted;
+    /// The same, for the short roads: in line where [`Tables::flow`] is a function.
+    fn look(&self, table: Table, key: &Tuple<F>) -> Option<Entry<Flow<F>>> {
+        self.flow(table, key)
+    }
+    /// The flow in hand: filled before it is put into a table.
+    fn draft(&self) -> Option<Entry<Flow<F>>>;
+    /// Puts the flow in hand in, if the tuple has none. Whether it is in now. If there is no room, the flow that ends first
+    /// of those that are in its way gives way.
+    fn insert(&self, table: Table, key: &Tuple<F>) -> Inserted;
+    /// The same of a tuple that was seen to have none, for the short roads; nobody gives way.
+    fn add(&self, table: Table, key: &Tuple<F>) -> Inserted {
+        self.insert(table, key)
+    }
     /// Takes a flow out. Whether it was there.
     fn remove(&self, table: Table, key: &Tuple<F>) -> bool;
     /// The service at an endpoint.
@@ -196,7 +207,7 @@ pub trait Tables<F: Family>: Sized {
         crate::quic::named(self, service, (rotations, true), begin, end)
     }
     /// Adds to a number that others add to as well.
-    fn add(&self, number: Entry<u32>, by: u32);
+    fn bump(&self, number: Entry<u32>, by: u32);
 }
 
 /// What came of putting a flow in.

@@ -8,9 +8,9 @@ use aya_ebpf::{
 use xdp::{decide::Verdict, packet::Packet};
 
 use crate::abi::{
-    self, Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Iface, Load, Locality,
-    LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, ResolveKey, Service, Settings, Template,
-    TemplateKey, Tuple, V4, V6, Way,
+    self, Backend, Bucket, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Iface, Load,
+    Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, ResolveKey, Service, Settings,
+    Template, TemplateKey, V4, V6, Way,
 };
 
 /// What is known and decided of a packet.
@@ -20,6 +20,8 @@ pub(crate) struct Work<F: Family> {
     pub(crate) packet: Packet<F>,
     /// What becomes of it.
     pub(crate) verdict: Verdict<F>,
+    /// A flow that is put into a table.
+    pub(crate) flow: Flow<F>,
 }
 
 /// User space maps it into its memory.
@@ -35,8 +37,8 @@ const NEIGHBOURS: usize = 4096;
 type RangeBits4 = [u32; (size_of::<RangeKey<V4>>() - 4) / 4];
 type RangeBits6 = [u32; (size_of::<RangeKey<V6>>() - 4) / 4];
 
-const FLOW_ENTRIES: usize = abi::FLOWS as usize;
-const PENDING_ENTRIES: usize = abi::PENDING as usize;
+const FLOW_BUCKETS: usize = abi::buckets(abi::FLOWS) as usize;
+const PENDING_BUCKETS: usize = abi::buckets(abi::PENDING) as usize;
 const ENDPOINT_ENTRIES: usize = abi::ENDPOINTS as usize;
 const TEMPLATE_ENTRIES: usize = abi::TEMPLATES as usize;
 const FRAGMENT_ENTRIES: usize = abi::FRAGMENTS as usize;
@@ -50,13 +52,13 @@ const DEVICES: usize = abi::IFACES as usize;
 const TRACE_BYTES: usize = abi::TRACE_RING as usize;
 
 #[btf_map]
-pub(crate) static FLOWS4: LruHashMap<Tuple<V4>, Flow<V4>, FLOW_ENTRIES> = LruHashMap::new();
+pub(crate) static FLOWS4: Array<Bucket<V4>, FLOW_BUCKETS, MMAPABLE> = Array::new();
 #[btf_map]
-pub(crate) static FLOWS6: LruHashMap<Tuple<V6>, Flow<V6>, FLOW_ENTRIES> = LruHashMap::new();
+pub(crate) static FLOWS6: Array<Bucket<V6>, FLOW_BUCKETS, MMAPABLE> = Array::new();
 #[btf_map]
-pub(crate) static PENDING4: LruHashMap<Tuple<V4>, Flow<V4>, PENDING_ENTRIES> = LruHashMap::new();
+pub(crate) static PENDING4: Array<Bucket<V4>, PENDING_BUCKETS, MMAPABLE> = Array::new();
 #[btf_map]
-pub(crate) static PENDING6: LruHashMap<Tuple<V6>, Flow<V6>, PENDING_ENTRIES> = LruHashMap::new();
+pub(crate) static PENDING6: Array<Bucket<V6>, PENDING_BUCKETS, MMAPABLE> = Array::new();
 #[btf_map]
 pub(crate) static ENDPOINTS4: HashMap<Endpoint<V4>, u32, ENDPOINT_ENTRIES, NO_PREALLOC> =
     HashMap::new();

@@ -2,14 +2,14 @@
 
 use aya_ebpf::bindings::{xdp_action, xdp_md};
 use xdp::{
-    decide::{self, Action, Choice, Entry, Fresh, Road, Stage, Tables, Verdict},
+    decide::{self, Action, Entry, Fresh, Road, Stage, Table, Tables, Verdict},
     packet::{self, Kind, Packet, Parsed, header::Ethernet},
     rewrite::Room,
 };
 
 use super::{
     act::{self, Context},
-    stages::{NO_DEVICE, Staged, bounded, kernel},
+    stages::{NO_DEVICE, Staged, apart, bounded, kernel},
     tables::{Kernel, lookup, map},
 };
 use crate::abi::{Family, Flow, Hop, Method, Reason, Tuple, V4, V6};
@@ -63,6 +63,9 @@ const OTHER: u32 = 0x100;
 /// What [`fn@common_road`] returns of a packet whose flow it does not find.
 const FRESH: u32 = 0x101;
 
+/// What [`fn@begun`] returns of a packet that goes the whole road with what was chosen for it.
+const CHOSEN: u32 = 0x102;
+
 /// With the slot of a backend, what they return of a packet that leaves through its tunnel: the stack of both together
 /// would be too large.
 const WRAP: u32 = 1 << 31;
@@ -83,7 +86,7 @@ where
     let Some(packet) = F::common(Context(ctx).frame()) else {
         return OTHER;
     };
-    let Some(flow) = F::established(&packet.tuple) else {
+    let Some(flow) = apart().look(Table::Established, &packet.tuple) else {
         return FRESH;
     };
     established(ctx, &packet, flow, true).unwrap_or(OTHER)
@@ -100,7 +103,15 @@ where
     if chosen == NONE {
         return OTHER;
     }
-    begun::<F>(ctx, chosen, whole)
+    let action = begun::<F>(ctx, chosen);
+    if action != CHOSEN {
+        return action;
+    }
+    if F::chosen(ctx, (chosen >> 32) as u32, chosen as u32) {
+        whole
+    } else {
+        dropped(Reason::NoRoom as u32)
+    }
 }
 
 /// No slots.
@@ -122,9 +133,9 @@ where
     }
 }
 
-/// [`fn@decide::fresh`], and the packet is sent; `whole` if the rest is for the whole road.
+/// [`fn@decide::fresh`], and the packet is sent; [`CHOSEN`] if the rest is for the whole road.
 #[inline(never)]
-fn begun<F: Staged>(ctx: *mut xdp_md, chosen: u64, whole: u32) -> u32
+fn begun<F: Staged>(ctx: *mut xdp_md, chosen: u64) -> u32
 where
     Kernel: Tables<F>,
 {
@@ -134,23 +145,9 @@ where
     };
     let (service, backend) = ((chosen >> 32) as u32, chosen as u32);
     match decide::fresh(&kernel, &packet, service, backend) {
-        Fresh::Full => dropped(Reason::TableFull as u32),
         Fresh::Left(left) if left.method == Method::Tunnel => WRAP | backend,
         Fresh::Left(left) => sent(ctx, &packet, left.method, &left.to, &left.hop),
-        Fresh::Chosen => {
-            let Some(work) = F::work() else {
-                return dropped(Reason::NoRoom as u32);
-            };
-            // SAFETY: this processor's value, which nobody else uses while the program runs.
-            let work = unsafe { &mut *work.as_ptr() };
-            work.packet = packet;
-            work.verdict = Verdict::new(packet.tuple);
-            work.verdict.road = Road::New;
-            work.verdict.choice = Choice::Scheduler;
-            work.verdict.service = service;
-            work.verdict.backend = backend;
-            whole
-        }
+        Fresh::Chosen => CHOSEN,
     }
 }
 
@@ -174,7 +171,7 @@ where
     Kernel: Tables<F>,
 {
     if packet.kind == Kind::Whole
-        && let Some(flow) = F::established(&packet.tuple)
+        && let Some(flow) = apart().flow(Table::Established, &packet.tuple)
         && let Some(action) = established(ctx, &bounded(packet), flow, false)
     {
         return action;

@@ -3,7 +3,7 @@
 
 use aya_ebpf::bindings::xdp_md;
 use xdp::{
-    decide::{self, Entry, Stage},
+    decide::{self, Choice, Entry, Road, Stage, Verdict},
     packet::{self, Frame, Inside, Kind, Packet},
     rewrite::Room,
     verifier::below,
@@ -15,7 +15,7 @@ use super::{
     tables::{Kernel, lookup, map},
     trace,
 };
-use crate::abi::{Family, Flow, Method, Tuple, V4, V6, Way};
+use crate::abi::{Family, Method, V4, V6, Way};
 
 /// No device has this index.
 pub(super) const NO_DEVICE: u32 = 0;
@@ -24,13 +24,13 @@ pub(super) const NO_DEVICE: u32 = 0;
 pub(super) trait Staged: Family {
     /// The packet in hand.
     fn work() -> Option<Entry<Work<Self>>>;
+    /// Takes a packet of the most common kind into hand, with the slots of the service and backend chosen for it.
+    fn chosen(ctx: *mut xdp_md, service: u32, backend: u32) -> bool;
     /// The packet, if it is of the most common kind.
     fn common(frame: Frame) -> Option<Packet<Self>>;
     /// Puts a tunnel around a packet of the most common kind, by the way that is remembered for its backend. The device
     /// that it leaves by, [`NO_DEVICE`] if that could not be done.
     fn wrap(ctx: *mut xdp_md, backend: u32) -> u32;
-    /// The established flow of a tuple.
-    fn established(tuple: &Tuple<Self>) -> Option<Entry<Flow<Self>>>;
     /// Runs a stage.
     fn run(ctx: *mut xdp_md, stage: Stage) -> bool;
     /// Puts a sample into the trace.
@@ -88,42 +88,9 @@ pub(super) fn bounded<F: Family>(packet: &Packet<F>) -> Packet<F> {
     }
 }
 
-/// The established flow of a tuple. The key is put down in words as the kernel's hash reads it: a processor that must
-/// bring halves together that it has just stored waits for them.
-#[inline(always)]
-fn find4(tuple: &Tuple<V4>) -> Option<Entry<Flow<V4>>> {
-    let key = [
-        tuple.src,
-        tuple.dst,
-        u32::from(tuple.sport) | u32::from(tuple.dport) << 16,
-        u32::from(tuple.proto),
-    ];
-    lookup(map!(FLOWS4), &key)
-}
-
-/// The same for IPv6.
-#[inline(always)]
-fn find6(tuple: &Tuple<V6>) -> Option<Entry<Flow<V6>>> {
-    let (src, dst) = (tuple.src, tuple.dst);
-    let ports = u32::from(tuple.sport) | u32::from(tuple.dport) << 16;
-    let key = [
-        src.a,
-        src.b,
-        src.c,
-        src.d,
-        dst.a,
-        dst.b,
-        dst.c,
-        dst.d,
-        ports,
-        u32::from(tuple.proto),
-    ];
-    lookup(map!(FLOWS6), &key)
-}
-
 macro_rules! stages {
     ($family:ident, $work:ident, $error:ident, $recall:ident, $follow:ident, $choose:ident, $begin:ident, $keep:ident, $trace:ident,
-     $find:ident, $plain:ident, $tunnel:ident, $inner:ident, $answer:ident, $home:ident, $learn:ident, $take:ident, $ready:ident, $common:ident) => {
+     $plain:ident, $tunnel:ident, $inner:ident, $answer:ident, $home:ident, $learn:ident, $take:ident, $ready:ident, $chosen:ident, $common:ident) => {
         impl Staged for $family {
             #[inline(always)]
             fn work() -> Option<Entry<Work<$family>>> {
@@ -136,17 +103,17 @@ macro_rules! stages {
             }
 
             #[inline(always)]
+            fn chosen(ctx: *mut xdp_md, service: u32, backend: u32) -> bool {
+                $chosen(ctx, service, backend) != 0
+            }
+
+            #[inline(always)]
             fn wrap(ctx: *mut xdp_md, backend: u32) -> u32 {
                 let device = $ready(ctx, backend);
                 if device != NO_DEVICE && $tunnel(ctx) != 0 {
                     return device;
                 }
                 NO_DEVICE
-            }
-
-            #[inline(always)]
-            fn established(tuple: &Tuple<$family>) -> Option<Entry<Flow<$family>>> {
-                $find(tuple)
             }
 
             #[inline(always)]
@@ -291,6 +258,26 @@ macro_rules! stages {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
+        extern "C" fn $chosen(ctx: *mut xdp_md, service: u32, backend: u32) -> u32 {
+            let Some(work) = <$family>::work() else {
+                return 0;
+            };
+            let Some(packet) = packet::$common(Context(ctx).frame()) else {
+                return 0;
+            };
+            // SAFETY: this processor's value, which nobody else uses while the program runs.
+            let work = unsafe { &mut *work.as_ptr() };
+            work.packet = packet;
+            work.verdict = Verdict::new(packet.tuple);
+            work.verdict.road = Road::New;
+            work.verdict.choice = Choice::Scheduler;
+            work.verdict.service = service;
+            work.verdict.backend = backend;
+            1
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
         extern "C" fn $take(ctx: *mut xdp_md) -> u32 {
             perform::<$family>(ctx, Stage::Take)
         }
@@ -351,17 +338,17 @@ macro_rules! stages {
 }
 
 stages!(
-    V4, WORK4, error4, recall4, follow4, choose4, begin4, keep4, trace4, find4, plain4, tunnel4,
-    inner4, answer4, home4, learn4, take4, ready4, common4
+    V4, WORK4, error4, recall4, follow4, choose4, begin4, keep4, trace4, plain4, tunnel4, inner4,
+    answer4, home4, learn4, take4, ready4, chosen4, common4
 );
 stages!(
-    V6, WORK6, error6, recall6, follow6, choose6, begin6, keep6, trace6, find6, plain6, tunnel6,
-    inner6, answer6, home6, learn6, take6, ready6, common6
+    V6, WORK6, error6, recall6, follow6, choose6, begin6, keep6, trace6, plain6, tunnel6, inner6,
+    answer6, home6, learn6, take6, ready6, chosen6, common6
 );
 
 /// The tables without a packet.
 #[inline(always)]
-fn apart() -> Kernel {
+pub(super) fn apart() -> Kernel {
     Kernel {
         ctx: core::ptr::null_mut(),
         ifindex: 0,

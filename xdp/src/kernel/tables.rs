@@ -3,28 +3,24 @@
 use core::{ffi::c_void, ptr, ptr::NonNull};
 
 use aya_ebpf::helpers::{
-    bpf_get_prandom_u32, bpf_ktime_get_coarse_ns, bpf_map_delete_elem, bpf_map_lookup_elem,
-    bpf_map_update_elem,
+    bpf_get_prandom_u32, bpf_ktime_get_coarse_ns, bpf_map_lookup_elem, bpf_map_update_elem,
 };
 use xdp::{
     decide::{Entry, Inserted, Journey, Route, Table, Tables},
+    flows::{self, Buckets},
     packet::Frame,
     rewrite::Room,
 };
 
 use super::{act::Context, fib};
 use crate::abi::{
-    Addr6, Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Iface, Load,
-    Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings, Template,
-    TemplateKey, Tick, Tuple, V4, V6, Way,
+    Addr6, Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Iface, LANES,
+    Load, Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings,
+    Template, TemplateKey, Tick, Tuple, V4, V6, Way,
 };
 
-/// If the key has no value yet.
-const NO_EXIST: u64 = 1;
 /// In any case.
 const ANY: u64 = 0;
-/// `EEXIST`, as helpers return it.
-const EXISTS: i64 = -17;
 
 /// The maps, and the packet's context for the helpers that want it.
 pub(super) struct Kernel {
@@ -66,15 +62,8 @@ pub(super) fn update<K, V>(map: *mut c_void, key: &K, value: &V, flags: u64) -> 
     }
 }
 
-/// Takes a value out.
-#[inline(always)]
-fn delete<K>(map: *mut c_void, key: &K) -> bool {
-    // SAFETY: the key is as large as the map's, and lives through the call.
-    unsafe { bpf_map_delete_elem(map, ptr::from_ref(key).cast()) == 0 }
-}
-
 macro_rules! tables {
-    ($family:ident, $flows:ident, $pending:ident, $endpoints:ident, $ranges:ident, $templates:ident, $fragments:ident,
+    ($family:ident, $locate:ident, $insert:ident, $remove:ident, $endpoints:ident, $ranges:ident, $templates:ident, $fragments:ident,
      $locality:ident, $home:ident) => {
         impl Tables<$family> for Kernel {
             #[inline(always)]
@@ -96,31 +85,40 @@ macro_rules! tables {
 
             #[inline(always)]
             fn flow(&self, table: Table, key: &Tuple<$family>) -> Option<Entry<Flow<$family>>> {
-                match table {
-                    Table::Established => lookup(map!($flows), key),
-                    Table::Pending => lookup(map!($pending), key),
+                let at = super::flows::$locate(key, table);
+                if at == super::flows::NOWHERE {
+                    return None;
                 }
+                let bucket = Buckets::<$family>::bucket(self, table, at / LANES as u32)?;
+                Some(flows::flow(flows::slot(bucket, at as usize)))
             }
 
             #[inline(always)]
-            fn insert(&self, table: Table, key: &Tuple<$family>, flow: &Flow<$family>) -> Inserted {
-                let result = match table {
-                    Table::Established => update(map!($flows), key, flow, NO_EXIST),
-                    Table::Pending => update(map!($pending), key, flow, NO_EXIST),
+            fn look(&self, table: Table, key: &Tuple<$family>) -> Option<Entry<Flow<$family>>> {
+                flows::find(self, table, key)
+            }
+
+            #[inline(always)]
+            fn draft(&self) -> Option<Entry<Flow<$family>>> {
+                super::flows::draft()
+            }
+
+            #[inline(always)]
+            fn insert(&self, table: Table, key: &Tuple<$family>) -> Inserted {
+                super::flows::$insert(key, table)
+            }
+
+            #[inline(always)]
+            fn add(&self, table: Table, key: &Tuple<$family>) -> Inserted {
+                let Some(draft) = super::flows::draft() else {
+                    return Inserted::Full;
                 };
-                match result {
-                    0 => Inserted::Yes,
-                    EXISTS => Inserted::Taken,
-                    _ => Inserted::Full,
-                }
+                flows::add(self, table, key, draft)
             }
 
             #[inline(always)]
             fn remove(&self, table: Table, key: &Tuple<$family>) -> bool {
-                match table {
-                    Table::Established => delete(map!($flows), key),
-                    Table::Pending => delete(map!($pending), key),
-                }
+                super::flows::$remove(key, table)
             }
 
             #[inline(always)]
@@ -279,7 +277,7 @@ macro_rules! tables {
             }
 
             #[inline(always)]
-            fn add(&self, number: Entry<u32>, by: u32) {
+            fn bump(&self, number: Entry<u32>, by: u32) {
                 // SAFETY: a number in a map's value, aligned.
                 let _ = unsafe { fetch_add(number.as_ptr(), by) };
             }
@@ -288,10 +286,10 @@ macro_rules! tables {
 }
 
 tables!(
-    V4, FLOWS4, PENDING4, ENDPOINTS4, RANGES4, TEMPLATES4, FRAGMENTS4, LOCALITY4, home4
+    V4, locate4, insert4, remove4, ENDPOINTS4, RANGES4, TEMPLATES4, FRAGMENTS4, LOCALITY4, home4
 );
 tables!(
-    V6, FLOWS6, PENDING6, ENDPOINTS6, RANGES6, TEMPLATES6, FRAGMENTS6, LOCALITY6, home6
+    V6, locate6, insert6, remove6, ENDPOINTS6, RANGES6, TEMPLATES6, FRAGMENTS6, LOCALITY6, home6
 );
 
 /// Adds atomically; what was there before. (`AtomicU32` has no such method on this target.)

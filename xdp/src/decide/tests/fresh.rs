@@ -33,7 +33,6 @@ fn send(site: &Site, packet: &Packet<V4>) -> (bool, Verdict<V4>) {
             }
             (false, verdict)
         }
-        Fresh::Full => panic!("the tables of the host have room"),
     }
 }
 

@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use xdp::abi::{
     Addr6, Backend, Counters, Endpoint, Family, FlowState, Iface, Mac, Plain, Scheduler, Service,
-    Settings, Tick, V4, V6, backend_flags, service_flags,
+    Settings, Tick, V4, V6, backend_flags, buckets, service_flags,
 };
 
 /// The running kernel's version.
@@ -44,8 +44,10 @@ impl Balancer {
         let bytes = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
         let mut loader = EbpfLoader::new();
         for name in ["FLOWS4", "FLOWS6"] {
-            loader.map_max_entries(name, flows);
+            loader.map_max_entries(name, buckets(flows));
         }
+        let flow_buckets = buckets(flows);
+        loader.override_global("FLOW_BUCKETS", &flow_buckets, true);
         // The verifier of the guest's kernel does not follow ciphers.
         let ciphers = u8::from(kernel() > (6, 1));
         loader.override_global("QUIC_CIPHERS", &ciphers, true);
@@ -97,7 +99,7 @@ impl Balancer {
 
     /// What the kernel says a map takes, bytes.
     pub(super) fn memory(&self, map: &str) -> Result<u64> {
-        let Some(Map::LruHashMap(data)) = self.object.map(map) else {
+        let Some(Map::Array(data)) = self.object.map(map) else {
             return Err(none(map));
         };
         let path = format!("/proc/self/fdinfo/{}", data.fd().as_fd().as_raw_fd());
@@ -242,6 +244,7 @@ const BLANK: Settings = Settings {
     timeouts: [0; FlowState::COUNT],
     flags: 0,
     zero: [0; 2],
+    secret: [0; 2],
 };
 
 fn none(map: &str) -> String {
