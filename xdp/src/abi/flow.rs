@@ -38,6 +38,35 @@ pub struct Hop {
 // SAFETY: 4 + 4 + 6 + 6 + 2 + 2 = 24 bytes, no padding.
 unsafe impl Plain for Hop {}
 
+impl Hop {
+    /// Becomes another one, field by field: for the whole, the kernel's compiler would call a function that copies bytes.
+    #[inline(always)]
+    pub fn become_of(&mut self, other: &Self) {
+        self.generation = other.generation;
+        self.ifindex = other.ifindex;
+        self.source.become_of(&other.source);
+        self.target.become_of(&other.target);
+        self.vlan = other.vlan;
+        self.mtu = other.mtu;
+    }
+
+    /// What is remembered no longer counts.
+    #[inline(always)]
+    pub fn forget(&mut self) {
+        self.generation = 0;
+        self.ifindex = 0;
+    }
+}
+
+impl Mac {
+    #[inline(always)]
+    fn become_of(&mut self, other: &Self) {
+        self.a = other.a;
+        self.b = other.b;
+        self.c = other.c;
+    }
+}
+
 /// The way to a backend as a processor last found it: what a new flow takes over, and what goes around packets to it.
 /// It is that backend's only while address and family are its own. 64 bytes: a cache line.
 #[repr(C)]

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     abi::{
-        Addr6, Backend, Family, Flow, FlowState, Hop, Method, PORT_TRIES, PassReason, Reason, Role,
+        Addr6, Backend, Family, Flow, FlowState, Method, PORT_TRIES, PassReason, Reason, Role,
         Service, Tuple, backend_flags, flow_flags, service_flags,
     },
     packet::{
@@ -169,25 +169,15 @@ fn create<F: Family, T: Tables<F>>(
         own |= flow_flags::FULL_NAT;
     }
     let draft = tables.draft()?;
-    let flow = Flow {
-        expires: now
-            .0
-            .wrapping_add(follow::timeout(tables, settings, verdict.service, state)),
-        state: state as u8,
-        role: Role::Reverse as u8,
-        method: verdict.method,
-        flags: own,
-        backend: verdict.backend,
-        service: verdict.service,
-        src: packet.tuple.dst,
-        dst: packet.tuple.src,
-        sport: packet.tuple.dport,
-        dport: packet.tuple.sport,
-        hop: Hop::default(),
-        began: now.0,
-    };
-    // SAFETY: an entry's address is writable while it is used.
-    unsafe { *draft.as_ptr() = flow };
+    let timeout = follow::timeout(tables, settings, verdict.service, state);
+    put!(draft.expires = now.0.wrapping_add(timeout));
+    put!(draft.state = state as u8);
+    put!(draft.method = verdict.method);
+    put!(draft.backend = verdict.backend);
+    put!(draft.service = verdict.service);
+    put!(draft.began = now.0);
+    answers(draft, &packet.tuple);
+    put!(draft.flags = own);
     if two_way {
         let taken = if own & flow_flags::FULL_NAT != 0 {
             claim(tables, service, draft, verdict)
@@ -222,8 +212,23 @@ fn create<F: Family, T: Tables<F>>(
         verdict.drop(Reason::TableFull);
         return None;
     }
-    load::begins(tables, verdict.backend, active);
+    if let Some(backend) = tables.backend(verdict.backend) {
+        load::begins(tables, verdict.backend, backend, active);
+    }
     tables.flow(Table::Pending, &packet.tuple)
+}
+
+/// Makes the flow in hand the entry of the replies to packets of this tuple; `flags` are those of one that begins.
+#[inline(always)]
+pub(super) fn answers<F: Family>(draft: Entry<Flow<F>>, from: &Tuple<F>) {
+    put!(draft.role = Role::Reverse as u8);
+    put!(draft.flags = flow_flags::PENDING);
+    put!(draft.src = from.dst);
+    put!(draft.dst = from.src);
+    put!(draft.sport = from.dport);
+    put!(draft.dport = from.sport);
+    // SAFETY: an entry's address is writable while it is used.
+    unsafe { (*draft.as_ptr()).hop.forget() };
 }
 
 /// Makes the entry of the replies that of the client's direction, whose packets become this.

@@ -1,6 +1,6 @@
 //! The way out: time to live, next hop, size.
 
-use super::{Action, Entry, Journey, Route, Tables, Verdict, follow, get, put, way};
+use super::{Action, Entry, Journey, Route, Tables, Verdict, follow, get, put_hop, way};
 use crate::{
     abi::{
         Backend, Encap, Family, Flow, Hop, Method, PassReason, Reason, Role, V4, V6, backend_flags,
@@ -33,19 +33,22 @@ pub(super) fn depart<F: Family, T: Tables<F>>(
     let Some(backend) = tables.backend(verdict.backend) else {
         return verdict.drop(Reason::BackendGone);
     };
-    let known = flow.map_or(Hop::default(), |flow| get!(flow.hop));
     let reply = flow.is_some_and(|flow| get!(flow.role) == Role::Reverse as u8);
     // Of full NAT the source is ours, which may have routes of its own.
     let shared = !reply && verdict.to.src == packet.tuple.src;
-    if generation != 0 && known.generation == generation {
-        verdict.hop = known;
+    if let Some(flow) = flow
+        && generation != 0
+        && get!(flow.hop).generation == generation
+    {
+        let known = get!(flow.hop);
+        verdict.hop.become_of(&known);
         if shared && Method::of(verdict.method) == Method::Tunnel {
             way::keep(tables, backend, generation, verdict);
         }
     } else if shared && let Some(way) = way::recall(tables, backend, generation, verdict.backend) {
-        verdict.hop = get!(way.hop);
+        verdict.hop.become_of(&get!(way.hop));
         if let Some(flow) = flow {
-            put!(flow.hop = verdict.hop);
+            put_hop!(flow.hop = verdict.hop);
         }
     } else {
         match search(tables, packet, backend, reply, verdict) {
@@ -56,7 +59,7 @@ pub(super) fn depart<F: Family, T: Tables<F>>(
         }
         verdict.hop.generation = generation;
         if let Some(flow) = flow {
-            put!(flow.hop = verdict.hop);
+            put_hop!(flow.hop = verdict.hop);
         }
         if shared {
             way::keep(tables, backend, generation, verdict);

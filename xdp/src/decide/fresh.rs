@@ -3,10 +3,10 @@
 //! the whole road would do; whatever is unusual is left to that.
 
 use super::{
-    Inserted, NO_SLOT, Table, Tables, begin, depart, follow, get, load, put, schedule, way,
+    Inserted, NO_SLOT, Table, Tables, begin, depart, follow, get, load, put, put_hop, schedule, way,
 };
 use crate::{
-    abi::{Endpoint, Family, Flow, Hop, Method, Role, Scheduler, Tuple, flow_flags, service_flags},
+    abi::{Endpoint, Family, Hop, Method, Scheduler, Tuple, flow_flags, service_flags},
     packet::{
         Packet,
         header::{
@@ -108,27 +108,16 @@ pub fn fresh<F: Family, T: Tables<F>>(
     let Some(draft) = tables.draft() else {
         return whole;
     };
-    let flow = Flow {
-        expires: now
-            .0
-            .wrapping_add(follow::timeout(tables, settings, slot, state)),
-        state: state as u8,
-        role: Role::Reverse as u8,
-        method,
-        flags: flow_flags::PENDING,
-        backend: chosen,
-        service: slot,
-        src: packet.tuple.dst,
-        dst: packet.tuple.src,
-        sport: packet.tuple.dport,
-        dport: packet.tuple.sport,
-        hop: Hop::default(),
-        began: now.0,
-    };
-    // SAFETY: an entry's address is writable while it is used.
-    unsafe { *draft.as_ptr() = flow };
+    let timeout = follow::timeout(tables, settings, slot, state);
+    put!(draft.expires = now.0.wrapping_add(timeout));
+    put!(draft.state = state as u8);
+    put!(draft.method = method);
+    put!(draft.backend = chosen);
+    put!(draft.service = slot);
+    put!(draft.began = now.0);
     let mut flags = flow_flags::PENDING;
     if two_way {
+        begin::answers(draft, &packet.tuple);
         // One that was there may be over: the whole road looks.
         let key = to.reversed();
         if tables.look(Table::Established, &key).is_some()
@@ -146,7 +135,7 @@ pub fn fresh<F: Family, T: Tables<F>>(
     }
     begin::leads(draft, &to);
     put!(draft.flags = flags);
-    put!(draft.hop = hop);
+    put_hop!(draft.hop = hop);
     if tables.add(Table::Pending, &packet.tuple) != Inserted::Yes {
         // There is no room: the whole road makes some.
         if two_way {
@@ -159,7 +148,7 @@ pub fn fresh<F: Family, T: Tables<F>>(
         put!(counters.in_packets = get!(counters.in_packets).wrapping_add(1));
         put!(counters.in_bytes = get!(counters.in_bytes).wrapping_add(u64::from(packet.length)));
     }
-    load::begins(tables, chosen, active);
+    load::begins(tables, chosen, backend, active);
     Fresh::Left(Left {
         method: Method::of(method),
         to,

@@ -48,8 +48,13 @@ pub fn is_full(backend: Entry<Backend>, load: Entry<Load>) -> bool {
 
 /// A flow begins: it counts among the backend's.
 #[inline(always)]
-pub(super) fn begins<F: Family, T: Tables<F>>(tables: &T, backend: u32, active: bool) {
-    if let Some(load) = tables.load(backend) {
+pub(super) fn begins<F: Family, T: Tables<F>>(
+    tables: &T,
+    slot: u32,
+    backend: Entry<Backend>,
+    active: bool,
+) {
+    if let Some(load) = tables.load(slot) {
         tables.bump(
             if active {
                 part!(load.active)
@@ -58,10 +63,8 @@ pub(super) fn begins<F: Family, T: Tables<F>>(tables: &T, backend: u32, active: 
             },
             1,
         );
-        if let Some(backend) = tables.backend(backend) {
-            // The one that fills it sets the mark, as IPVS does: it stays when others end before the next is chosen.
-            let _ = is_full(backend, load);
-        }
+        // The one that fills it sets the mark, as IPVS does: it stays when others end before the next is chosen.
+        let _ = is_full(backend, load);
     }
 }
 

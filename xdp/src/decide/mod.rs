@@ -27,7 +27,7 @@ mod tests;
 mod verdict;
 mod way;
 
-pub(crate) use self::tables::{at, get, part, put};
+pub(crate) use self::tables::{at, get, part, put, put_hop};
 pub use self::{
     established::{Kept, established},
     fresh::{Fresh, Left, elect, fresh},

@@ -59,6 +59,15 @@ macro_rules! put {
     }};
 }
 
+/// Puts a [`crate::abi::Hop`] of an [`Entry`].
+macro_rules! put_hop {
+    ($entry:ident . $field:ident = $value:expr) => {{
+        let value = $value;
+        // SAFETY: an entry's address is writable while it is used, and nobody else writes it while this is done.
+        unsafe { (*$entry.as_ptr()).$field.become_of(&value) }
+    }};
+}
+
 /// The address of a field of an [`Entry`].
 macro_rules! at {
     ($entry:ident . $field:ident) => {{
@@ -79,7 +88,7 @@ macro_rules! part {
     }};
 }
 
-pub(crate) use {at, get, part, put};
+pub(crate) use {at, get, part, put, put_hop};
 
 /// One of the two tables of flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -98,6 +98,22 @@ impl<F: Family> Verdict<F> {
         }
     }
 
+    /// As [`Verdict::new`], in place; of the way only that there is none.
+    #[inline(always)]
+    pub fn renew(&mut self, tuple: Tuple<F>) {
+        self.action = Action::Pass;
+        self.road = Road::None;
+        self.choice = Choice::None;
+        self.reason = PassReason::NotOurs as u8;
+        self.method = crate::abi::Method::Local as u8;
+        self.mss = 0;
+        self.service = NO_SLOT;
+        self.backend = NO_SLOT;
+        self.to = tuple;
+        self.hop.forget();
+        self.mtu = 0;
+    }
+
     /// It is dropped.
     #[inline(always)]
     pub(super) fn drop(&mut self, reason: Reason) {

@@ -2,7 +2,7 @@
 
 use aya_ebpf::bindings::{xdp_action, xdp_md};
 use xdp::{
-    decide::{self, Action, Entry, Fresh, Road, Stage, Table, Tables, Verdict},
+    decide::{self, Action, Entry, Fresh, Road, Stage, Table, Tables},
     packet::{self, Kind, Packet, Parsed, header::Ethernet},
     rewrite::Room,
 };
@@ -182,7 +182,7 @@ where
     // SAFETY: this processor's value, which nobody else uses while the program runs.
     let work = unsafe { &mut *work.as_ptr() };
     work.packet = *packet;
-    work.verdict = Verdict::new(packet.tuple);
+    work.verdict.renew(packet.tuple);
     whole
 }
 

@@ -3,7 +3,7 @@
 
 use aya_ebpf::bindings::xdp_md;
 use xdp::{
-    decide::{self, Choice, Entry, Road, Stage, Verdict},
+    decide::{self, Choice, Entry, Road, Stage},
     packet::{self, Frame, Inside, Kind, Packet},
     rewrite::Room,
     verifier::below,
@@ -73,6 +73,22 @@ where
         &mut work.packet,
         &mut work.verdict,
     ))
+}
+
+/// Takes up a packet of the most common kind: what such a one does not have stays as it is. (Zeroes in a row would become
+/// the call of a function.)
+#[inline(always)]
+fn take_up<F: Family>(work: &mut Work<F>, packet: &Packet<F>) {
+    let to = &mut work.packet;
+    to.l3 = packet.l3;
+    to.l4 = packet.l4;
+    to.tuple = packet.tuple;
+    to.length = packet.length;
+    to.kind = packet.kind;
+    to.ttl = packet.ttl;
+    to.tos = packet.tos;
+    to.tcp_flags = packet.tcp_flags;
+    to.dont_fragment = packet.dont_fragment;
 }
 
 /// The packet with offsets that the verifier sees to be small. They are, as [`xdp::packet::parse`] made them.
@@ -247,10 +263,10 @@ macro_rules! stages {
                 let hop = unsafe { (*way.as_ptr()).hop };
                 // SAFETY: this processor's value, which nobody else uses while the program runs.
                 let work = unsafe { &mut *work.as_ptr() };
-                work.packet = packet;
+                take_up(work, &packet);
                 work.verdict.backend = backend;
                 work.verdict.mss = 0;
-                work.verdict.hop = hop;
+                work.verdict.hop.become_of(&hop);
                 return hop.ifindex;
             }
             NO_DEVICE
@@ -267,8 +283,8 @@ macro_rules! stages {
             };
             // SAFETY: this processor's value, which nobody else uses while the program runs.
             let work = unsafe { &mut *work.as_ptr() };
-            work.packet = packet;
-            work.verdict = Verdict::new(packet.tuple);
+            take_up(work, &packet);
+            work.verdict.renew(packet.tuple);
             work.verdict.road = Road::New;
             work.verdict.choice = Choice::Scheduler;
             work.verdict.service = service;

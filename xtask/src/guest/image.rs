@@ -30,6 +30,7 @@ const PACKAGES: &[&str] = &[
     "libnl-3-200",
     "libnl-genl-3-200",
     "libpopt0",
+    "libxtables12",
     "zlib1g",
 ];
 
@@ -51,7 +52,7 @@ const FOLDERS: &[&str] = &[
 const INIT: &str = include_str!("../../guest/init.sh");
 
 /// Changed when the image must be made anew though neither the kernel nor [`INIT`] changed.
-const EDITION: &str = "1";
+const EDITION: &str = "2";
 
 /// A guest ready to boot.
 pub(super) struct Image {

@@ -11,6 +11,7 @@ const WANTED: &[&str] = &[
     "virtio_blk",
     "veth",
     "dummy",
+    "tun",
     "bridge",
     "ipip",
     "ip_gre",

@@ -2,7 +2,7 @@
 
 use super::{ACK, CLIENT, SYN, Site, tcp, udp};
 use crate::{
-    abi::{FlowState, Scheduler, V4, service_flags},
+    abi::{Flow, FlowState, Hop, Scheduler, V4, service_flags},
     decide::{Action, Choice, Fresh, NO_SLOT, Road, Stage, Verdict, elect, fresh, perform},
     packet::Packet,
 };
@@ -69,8 +69,7 @@ fn both_roads_leave_the_same_behind() {
             assert_eq!(short.memory.pending.len(), whole.memory.pending.len());
             for (key, flow) in whole.memory.pending.all() {
                 let got = short.memory.pending.get(&key).unwrap();
-                // The next hop comes along on the one road and is looked for on the other.
-                assert_eq!(got, flow, "{scheduler:?} {method} {key:?}");
+                assert_eq!(known(got), known(flow), "{scheduler:?} {method} {key:?}");
             }
             for slot in 1..=3 {
                 assert_eq!(short.load(slot), whole.load(slot));
@@ -119,4 +118,12 @@ fn what_is_unusual_is_left_to_the_whole_road() {
     assert_eq!((left, verdict.backend), (false, NO_SLOT));
     let flow = site.memory.pending.get(&tcp(CLIENT, 2003, SYN).tuple);
     assert_eq!(flow.unwrap().state, FlowState::SynRecv as u8);
+}
+
+/// A flow without what is in a next hop that is not known.
+fn known(mut flow: Flow<V4>) -> Flow<V4> {
+    if flow.hop.generation == 0 {
+        flow.hop = Hop::default();
+    }
+    flow
 }

@@ -36,11 +36,13 @@ unsafe impl<T: Plain> Pod for Raw<T> {}
 pub(super) struct Balancer {
     object: Ebpf,
     name: String,
+    sink: bool,
 }
 
 impl Balancer {
     /// Loads the program in `file` with room for so many flows, and fills its tables for `cases`.
-    pub(super) fn load(file: &Path, flows: u32, cases: &[Case]) -> Result<Balancer> {
+    /// Backends are behind `sink` or behind `in`.
+    pub(super) fn load(file: &Path, flows: u32, cases: &[Case], sink: bool) -> Result<Balancer> {
         let bytes = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
         let mut loader = EbpfLoader::new();
         for name in ["FLOWS4", "FLOWS6"] {
@@ -70,7 +72,7 @@ impl Balancer {
         if name.is_empty() {
             return Err(format!("{}: no XDP program", file.display()));
         }
-        let mut balancer = Balancer { object, name };
+        let mut balancer = Balancer { object, name, sink };
         balancer.settings()?;
         for (index, case) in cases.iter().enumerate() {
             balancer.service(case, index)?;
@@ -137,8 +139,17 @@ impl Balancer {
             ..BLANK
         };
         self.set("SETTINGS", 0, settings)?;
-        let index = device_index("in")?;
-        let address = device_address("in")?;
+        self.device("in")?;
+        if self.sink {
+            self.device("sink")?;
+        }
+        Ok(())
+    }
+
+    /// Tells the program of a device.
+    fn device(&mut self, name: &str) -> Result {
+        let index = device_index(name)?;
+        let address = device_address(name)?;
         let word = |at: usize| u16::from_ne_bytes([address[at], address[at + 1]]);
         let iface = Iface {
             ifindex: index,
@@ -165,7 +176,7 @@ impl Balancer {
                     | backend_flags::TAKES
                     | if case.v6 { backend_flags::V6 } else { 0 },
                 weight: 1,
-                address: wide(case.backend(last, false)),
+                address: wide(case.backend(last, self.sink)),
                 port: case.backend_port(index).to_be(),
                 method: case.method as u8,
                 service: index as u32,
@@ -212,7 +223,7 @@ impl Balancer {
     /// Sends what must come before the packets that are measured, and makes the source ready for those.
     pub(super) fn prepare(&self, case: &Case, index: usize, source: &mut Source) -> Result {
         source.onward(self.fd()?)?;
-        let backend = case.backend(net::BACKENDS.start, false);
+        let backend = case.backend(net::BACKENDS.start, self.sink);
         for stream in case.before(index, backend) {
             source.stream(&stream)?;
             source.run(stream.flows)?;

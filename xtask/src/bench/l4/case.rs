@@ -232,9 +232,14 @@ impl Case {
         }
     }
 
-    /// The address of a backend, behind the device that our program sends by or behind the one for the stack.
-    pub(super) fn backend(&self, last: u8, of_stack: bool) -> IpAddr {
-        match (self.v6, of_stack) {
+    /// How many of so many packets are sent before: each flow's way is known then.
+    pub(super) fn warm(&self, packets: u32) -> u32 {
+        self.flows.max(packets / 10)
+    }
+
+    /// The address of a backend, behind `sink` or behind `in`.
+    pub(super) fn backend(&self, last: u8, sink: bool) -> IpAddr {
+        match (self.v6, sink) {
             (false, false) => Net::near4(last).into(),
             (false, true) => Net::backend4(last).into(),
             (true, false) => Net::near6(last).into(),

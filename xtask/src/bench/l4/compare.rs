@@ -29,7 +29,7 @@ pub(super) fn run(file: &Path, source: &mut Source) -> Result<Vec<String>> {
         expected.push(exchanges(case, index, source, &wire)?);
     }
     stack::clear()?;
-    let mut balancer = Balancer::load(file, 10_000, COMPARED)?;
+    let mut balancer = Balancer::load(file, 10_000, COMPARED, false)?;
     balancer.attach("in")?;
     let mut differences = Vec::new();
     for (index, case) in COMPARED.iter().enumerate() {

@@ -17,6 +17,7 @@ mod room;
 mod script;
 mod source;
 mod stack;
+mod tap;
 mod timed;
 mod wire;
 

@@ -1,5 +1,6 @@
 //! The devices and addresses of a measurement: in a network namespace, or a guest, of its own.
 
+use super::tap::Tap;
 use crate::Result;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -12,9 +13,11 @@ pub(super) const VIP6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x101, 0, 0, 0, 0, 0, 0x
 /// The last numbers of the backends' addresses.
 pub(super) const BACKENDS: Range<u8> = 11..15;
 
-/// The devices: `in`, where packets come in and all of our own leave, with `peer` at its other end; and `sink`, by
-/// which the stack sends.
-pub(super) struct Net;
+/// The devices: `in`, where packets come in, with `peer` at its other end; and where live traffic is counted `sink`, by
+/// which all leaves.
+pub(super) struct Net {
+    sink: Option<Tap>,
+}
 
 impl Net {
     /// A backend behind `sink`.
@@ -37,8 +40,13 @@ impl Net {
         Ipv6Addr::new(0xfd00, 0x101, 0, 0, 0, 0, 0, last.into())
     }
 
+    /// Whether there is a `sink`.
+    pub(super) fn has_sink(&self) -> bool {
+        self.sink.is_some()
+    }
+
     /// Makes them.
-    pub(super) fn make(with_sink: bool) -> Result {
+    pub(super) fn make(with_sink: bool) -> Result<Net> {
         // Each backend has an address of its own: by it, frames show whom they go to.
         let neighbour = |last: u8| format!("02:00:00:00:00:{last:02x}");
         let client = neighbour(0xc1);
@@ -55,8 +63,6 @@ impl Net {
         ip(&format!(
             "neigh replace fd00:101::10 lladdr {client} dev in"
         ))?;
-        ip("route add 172.16.0.0/12 via 10.1.0.10")?;
-        ip("-6 route add fd00:172::/32 via fd00:101::10")?;
         for last in BACKENDS {
             let (v4, v6) = (Net::near4(last), Net::near6(last));
             let neighbour = neighbour(last);
@@ -75,8 +81,10 @@ impl Net {
             let path = format!("/proc/sys/net/{name}");
             std::fs::write(&path, value).map_err(|e| format!("{path}: {e}"))?;
         }
-        if with_sink {
-            ip("link add sink type dummy")?;
+        let sink = if with_sink {
+            let tap = Tap::make("sink")?;
+            // Without a queue before the device's own: the cheapest way to send.
+            called(&["tc", "qdisc", "replace", "dev", "sink", "root", "noqueue"])?;
             ip("addr add 10.2.0.1/24 dev sink")?;
             ip("addr add fd00:102::1/64 dev sink nodad")?;
             ip("link set sink up")?;
@@ -86,14 +94,25 @@ impl Net {
                 ip(&format!("neigh replace {v4} lladdr {neighbour} dev sink"))?;
                 ip(&format!("neigh replace {v6} lladdr {neighbour} dev sink"))?;
             }
-        }
-        Ok(())
+            ip(&format!("neigh replace 10.2.0.10 lladdr {client} dev sink"))?;
+            ip(&format!(
+                "neigh replace fd00:102::10 lladdr {client} dev sink"
+            ))?;
+            ip("route add 172.16.0.0/12 via 10.2.0.10")?;
+            ip("-6 route add fd00:172::/32 via fd00:102::10")?;
+            Some(tap)
+        } else {
+            ip("route add 172.16.0.0/12 via 10.1.0.10")?;
+            ip("-6 route add fd00:172::/32 via fd00:101::10")?;
+            None
+        };
+        Ok(Net { sink })
     }
 
-    /// How many packets have left by a device.
-    pub(super) fn left(device: &str) -> Result<u64> {
-        let path = format!("/sys/class/net/{device}/statistics/tx_packets");
-        let text = std::fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+    /// How often `sink` had no room for what it was given: of several packets at a time it counts the first alone.
+    pub(super) fn left() -> Result<u64> {
+        let path = "/sys/class/net/sink/statistics/tx_dropped";
+        let text = std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;
         text.trim().parse().map_err(|_| format!("{path}: {text}"))
     }
 }

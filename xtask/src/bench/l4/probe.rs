@@ -42,6 +42,9 @@ pub(crate) struct Probe {
     case: Vec<String>,
 }
 
+/// Packets of XDP that a device is given at a time, at most (the kernel's `DEV_MAP_BULK_SIZE`).
+const XDP_BULK: u32 = 16;
+
 /// Who handled the packets.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -65,7 +68,7 @@ pub(super) struct Count {
 
 /// Measures, and writes a [`Count`] a line to standard output.
 pub(crate) fn run(probe: &Probe) -> Result {
-    Net::make(probe.counted)?;
+    let net = Net::make(probe.counted)?;
     let mut source = Source::load(&probe.source, "in")?;
     // Where frames are looked at, they must come out of the other end.
     source.attach(if probe.compare { End::Pass } else { End::Drop }, "peer")?;
@@ -84,7 +87,7 @@ pub(crate) fn run(probe: &Probe) -> Result {
     }
     let cases = if probe.counted { COUNTED } else { TIMED };
     let balancer = match &probe.balancer {
-        Some(file) => Some(Balancer::load(file, probe.room, cases)?),
+        Some(file) => Some(Balancer::load(file, probe.room, cases, net.has_sink())?),
         None => None,
     };
     if probe.counted {
@@ -120,8 +123,8 @@ impl Probe {
         tell(&Count::new(case.name, Side::Ipvs, cost))?;
         if let Some(balancer) = balancer {
             balancer.prepare(case, index, source)?;
-            source.live(self.packets / 10)?;
-            let cost = source.arrives("in", self.packets)?;
+            source.live(case.warm(self.packets))?;
+            let cost = source.arrives(XDP_BULK, self.packets)?;
             tell(&Count::new(case.name, Side::Aplomb, cost))?;
         }
         source.end(End::Drop)?;

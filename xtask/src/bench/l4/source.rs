@@ -113,14 +113,14 @@ impl Source {
         Ok((after - before) as f64 / f64::from(count))
     }
 
-    /// As [`Source::live`], and sees that the packets left by `device`.
-    pub(super) fn arrives(&mut self, device: &str, count: u32) -> Result<f64> {
-        let before = Net::left(device)?;
+    /// As [`Source::live`], and sees that the packets left by `sink`, which was given up to `bulk` at a time.
+    pub(super) fn arrives(&mut self, bulk: u32, count: u32) -> Result<f64> {
+        let before = Net::left()?;
         let cost = self.live(count)?;
         // Others than ours may have passed too (neighbours that are asked for), and a few may be under way yet.
-        let left = Net::left(device)? - before;
-        if left < u64::from(count - count / 100) {
-            return Err(format!("of {count} packets {left} left by {device}"));
+        let left = Net::left()? - before;
+        if left < u64::from((count - count / 100) / bulk) {
+            return Err(format!("of {count} packets {left} left"));
         }
         Ok(cost)
     }

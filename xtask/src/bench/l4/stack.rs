@@ -1,7 +1,6 @@
 //! What the kernel's own stack takes for the same packets: plain forwarding, and IPVS.
 //!
-//! Packets come in by `in`, as a driver hands them on, and leave by a device that only frees them: the cheapest there
-//! is. (Replies leave by `in`.)
+//! Packets come in by `in`, as a driver hands them on, and leave by a device that only frees them, as the balancer's do.
 
 use super::case::Case;
 use super::net::{self, Net, called};
@@ -23,7 +22,7 @@ pub(super) fn forward(source: &mut Source, packets: u32) -> Result<f64> {
     })?;
     source.end(End::Pass)?;
     source.live(2000)?;
-    source.arrives("sink", packets)
+    source.arrives(1, packets)
 }
 
 /// Sets up IPVS for `case` alone, makes its flows, sends, and counts.
@@ -37,8 +36,8 @@ pub(super) fn ipvs(case: &Case, index: usize, source: &mut Source, packets: u32)
         source.live(stream.flows)?;
     }
     source.stream(&case.stream(index, backend))?;
-    source.live(packets / 10)?;
-    source.arrives(if case.reply { "in" } else { "sink" }, packets)
+    source.live(case.warm(packets))?;
+    source.arrives(1, packets)
 }
 
 /// Forgets all services and connections.
