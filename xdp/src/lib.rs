@@ -11,6 +11,7 @@
 extern crate std;
 
 pub mod abi;
+pub mod cookie;
 pub mod decide;
 pub mod packet;
 pub mod quic;

@@ -133,5 +133,6 @@ unsafe impl Plain for TraceEvent {}
 
 impl TraceEvent {
     /// The words of `verdict`, by its number.
-    pub const VERDICTS: [&'static str; 5] = ["pass", "drop", "established", "new", "reply"];
+    pub const VERDICTS: [&'static str; 6] =
+        ["pass", "drop", "established", "new", "reply", "cookie"];
 }

@@ -7,6 +7,7 @@
 //! A change to a layout here is a new [`LAYOUT`]: user space then carries the old tables' entries over.
 
 mod backend;
+mod cookie;
 mod counters;
 mod family;
 mod flow;
@@ -18,6 +19,7 @@ mod tuple;
 
 pub use self::{
     backend::{Backend, Encap, Load, Method, backend_flags},
+    cookie::{Cookies, Guard, Secret},
     counters::{Counters, PassReason, Reason, TraceEvent},
     family::{Addr4, Addr6, Family, V4, V6},
     flow::{Flow, FlowState, Hop, Mac, Role, Template, TemplateKey, Way, flow_flags},

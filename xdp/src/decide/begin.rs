@@ -1,8 +1,9 @@
 //! A packet of no flow: the service it is for, a backend, a new flow.
 
 use super::{
-    Action, Choice, Entry, Inserted, NO_SLOT, Road, Seen, Table, Tables, Verdict, count, depart,
-    find, follow, get, load, put, schedule, service, tcp, template,
+    Action, Choice, Entry, Inserted, NO_SLOT, Road, Seen, Table, Tables, Turn, Verdict,
+    cookie::{self, Met},
+    count, depart, find, follow, get, load, put, schedule, service, tcp, template,
 };
 use crate::{
     abi::{
@@ -24,7 +25,7 @@ use crate::{
 #[inline(always)]
 pub(super) fn choose<F: Family, T: Tables<F>>(
     tables: &T,
-    packet: &Packet<F>,
+    packet: &mut Packet<F>,
     verdict: &mut Verdict<F>,
 ) -> bool {
     let Some(slot) = service::find(tables, &packet.tuple) else {
@@ -41,6 +42,12 @@ pub(super) fn choose<F: Family, T: Tables<F>>(
         return false;
     }
     verdict.service = slot;
+    if packet.tuple.proto == proto::TCP && flags & service_flags::SYN_COOKIES != 0 {
+        let met = cookie::meet(tables, packet, flags, slot, verdict);
+        if met as u8 == Met::Decided as u8 {
+            return false;
+        }
+    }
     if packet.tuple.proto == proto::TCP {
         let first = packet.tcp_flags & (SYN | ACK | RST) == SYN;
         let sloppy = flags & service_flags::SLOPPY != 0 && packet.tcp_flags & RST == 0;
@@ -183,8 +190,13 @@ fn create<F: Family, T: Tables<F>>(
         sport: packet.tuple.dport,
         dport: packet.tuple.sport,
         hop: Hop::default(),
-        began: now.0,
+        delta: 0,
     };
+    if verdict.turn as u8 == Turn::Open as u8 && two_way {
+        own |= flow_flags::SPLICED;
+        flow.flags = own;
+        flow.delta = verdict.cookie;
+    }
     if two_way {
         let taken = if own & flow_flags::FULL_NAT != 0 {
             claim(tables, service, &flow, verdict)
@@ -214,6 +226,7 @@ fn create<F: Family, T: Tables<F>>(
     }
     flow.role = Role::Forward as u8;
     flow.flags = own;
+    flow.delta = verdict.number;
     flow.src = verdict.to.src;
     flow.dst = verdict.to.dst;
     flow.sport = verdict.to.sport;
@@ -223,6 +236,7 @@ fn create<F: Family, T: Tables<F>>(
         verdict.drop(Reason::TableFull);
         return None;
     }
+    cookie::opens(tables, verdict.service, flags, packet.tuple.proto);
     load::begins(tables, verdict.backend, active);
     tables.flow(Table::Pending, &packet.tuple)
 }

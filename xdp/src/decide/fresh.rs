@@ -122,7 +122,7 @@ pub fn fresh<F: Family, T: Tables<F>>(
         sport: packet.tuple.dport,
         dport: packet.tuple.sport,
         hop: Hop::default(),
-        began: now.0,
+        delta: 0,
     };
     if two_way {
         // One that was there may be over: the whole road looks.
