@@ -153,7 +153,7 @@ impl<F: Family> Lookup<F> for Site {
             sport: key.sport,
             dport: key.dport,
             hop: flow.hop,
-            began: flow.began,
+            delta: flow.delta,
         })
     }
 
@@ -300,7 +300,7 @@ fn a_known_connection_is_told_from_a_new_one() {
         sport: 0,
         dport: 0,
         hop: Hop::default(),
-        began: 0,
+        delta: 0,
     };
     site.flows.insert("192.0.2.9:4711".into(), flow);
     let told = one(&site, ask(VIP, 6, None));

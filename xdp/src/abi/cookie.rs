@@ -14,6 +14,14 @@ pub struct Secret {
     pub zero: u32,
 }
 
+impl core::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Secret")
+            .field("open", &self.open)
+            .finish_non_exhaustive()
+    }
+}
+
 // SAFETY: numbers, 24 bytes filled.
 unsafe impl Plain for Secret {}
 

@@ -81,13 +81,7 @@ pub fn mss<F: Family>(cookie: u32) -> u16 {
 /// anything with that in its lowest bits, like the cookie itself).
 #[inline(always)]
 #[must_use]
-pub fn make<F: Family>(
-    key: [u64; 2],
-    tuple: &Tuple<F>,
-    isn: u32,
-    counter: u32,
-    index: u32,
-) -> u32 {
+pub fn make<F: Family>(key: [u64; 2], tuple: &Tuple<F>, isn: u32, counter: u32, index: u32) -> u32 {
     let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
     let index = index & MSS_BITS;
     let mut sip = Sip::new(key);

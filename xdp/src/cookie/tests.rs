@@ -1,5 +1,8 @@
 //! The hash against std's own, and what a cookie keeps.
-#![allow(deprecated, reason = "std's SipHash-2-4 is what the hash is compared with")]
+#![allow(
+    deprecated,
+    reason = "std's SipHash-2-4 is what the hash is compared with"
+)]
 
 use core::hash::{Hasher, SipHasher};
 use std::vec::Vec;
@@ -14,13 +17,28 @@ fn v4() -> Tuple<V4> {
 }
 
 fn v6() -> Tuple<V6> {
-    let address = |n| Addr6 { a: n, b: n + 1, c: n + 2, d: n + 3 };
-    Tuple::new(address(0xaabb_0000), address(0x1122_0000), 0x1211, 0x2221, 6)
+    let address = |n| Addr6 {
+        a: n,
+        b: n + 1,
+        c: n + 2,
+        d: n + 3,
+    };
+    Tuple::new(
+        address(0xaabb_0000),
+        address(0x1122_0000),
+        0x1211,
+        0x2221,
+        6,
+    )
 }
 
 /// The 32 low bits of the message's hash by std.
 fn hashed(addresses: &[u32], rest: [u32; 3]) -> u32 {
-    let bytes: Vec<u8> = addresses.iter().chain(&rest).flat_map(|word| word.to_le_bytes()).collect();
+    let bytes: Vec<u8> = addresses
+        .iter()
+        .chain(&rest)
+        .flat_map(|word| word.to_le_bytes())
+        .collect();
     let mut hasher = SipHasher::new_with_keys(KEY[0], KEY[1]);
     hasher.write(&bytes);
     hasher.finish() as u32
@@ -31,7 +49,10 @@ fn it_is_a_siphash_of_all_that_counts() {
     for index in 0..8 {
         let rest = [0x2221_1211, 0xdead_beef, 77 << 3 | index];
         let cookie = make(KEY, &v4(), 0xdead_beef, 77, index);
-        assert_eq!(cookie, hashed(&[0x0403_0201, 0x0807_0605], rest) & !7 | index);
+        assert_eq!(
+            cookie,
+            hashed(&[0x0403_0201, 0x0807_0605], rest) & !7 | index
+        );
         let cookie = make(KEY, &v6(), 0xdead_beef, 77, index);
         let words = [0xaabb_0000, 0xaabb_0001, 0xaabb_0002, 0xaabb_0003];
         let more = [0x1122_0000, 0x1122_0001, 0x1122_0002, 0x1122_0003];

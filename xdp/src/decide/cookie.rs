@@ -176,7 +176,11 @@ pub fn cookie_for<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>) -> Op
     let frame = tables.frame();
     let syn: Tcp = frame.read(packet.l4)?;
     let mss = rewrite::offered_mss(frame, packet)?;
-    let mss = if mss == 0 { cookie::assumed::<F>() } else { mss };
+    let mss = if mss == 0 {
+        cookie::assumed::<F>()
+    } else {
+        mss
+    };
     Some(cookie::make(
         key(secret),
         &packet.tuple,

@@ -11,9 +11,9 @@ use std::{boxed::Box, collections::HashMap, vec::Vec};
 use super::{Entry, Inserted, Journey, Route, Table, Tables};
 use crate::{
     abi::{
-        Addr6, Backend, Cookies, Counters, Endpoint, Family, Flow, FlowState, Fragment, FragmentKey, Guard, Hop,
-        Load, Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Secret, Service, Settings,
-        Template, TemplateKey, Tick, Tuple, Way,
+        Addr6, Backend, Cookies, Counters, Endpoint, Family, Flow, FlowState, Fragment,
+        FragmentKey, Guard, Hop, Load, Locality, LocalityKey, QuicConfig, QuicId, QuicKey,
+        RangeKey, Secret, Service, Settings, Template, TemplateKey, Tick, Tuple, Way,
     },
     packet::Frame,
 };

@@ -112,9 +112,8 @@ fn from_backend<F: Family, T: Tables<F>>(
     let is_answer = packet.tcp_flags & (SYN | ACK | RST) == SYN | ACK;
     if is_answered(flow) {
         // One that comes again while the client may not have heard of the first.
-        let again = is_answer
-            && get!(flow.state) == FlowState::SynRecv as u8
-            && packet.kind == Kind::Whole;
+        let again =
+            is_answer && get!(flow.state) == FlowState::SynRecv as u8 && packet.kind == Kind::Whole;
         verdict.turn = if again { Turn::Offer } else { Turn::Shift };
         return true;
     }

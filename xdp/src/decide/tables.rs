@@ -4,10 +4,9 @@ use core::ptr::NonNull;
 
 use crate::{
     abi::{
-        Cookies, Guard, Secret,
-        Addr6, Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load,
-        Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings, Template,
-        TemplateKey, Tick, Tuple, Way,
+        Addr6, Backend, Cookies, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Guard,
+        Hop, Load, Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Secret, Service,
+        Settings, Template, TemplateKey, Tick, Tuple, Way,
     },
     packet::Frame,
 };

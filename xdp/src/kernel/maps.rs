@@ -8,9 +8,9 @@ use aya_ebpf::{
 use xdp::{decide::Verdict, packet::Packet};
 
 use crate::abi::{
-    self, Backend, Cookies, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Guard, Iface, Load, Locality,
-    LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, ResolveKey, Secret, Service, Settings, Template,
-    TemplateKey, Tuple, V4, V6, Way,
+    self, Backend, Cookies, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Guard, Iface,
+    Load, Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, ResolveKey, Secret,
+    Service, Settings, Template, TemplateKey, Tuple, V4, V6, Way,
 };
 
 /// What is known and decided of a packet.

@@ -378,7 +378,12 @@ macro_rules! stages {
             };
             // SAFETY: this processor's value.
             let work = unsafe { &*work.as_ptr() };
-            act::greet(&kernel(ctx), &mut Context(ctx), &bounded(&work.packet), &work.verdict)
+            act::greet(
+                &kernel(ctx),
+                &mut Context(ctx),
+                &bounded(&work.packet),
+                &work.verdict,
+            )
         }
 
         #[unsafe(no_mangle)]

@@ -14,9 +14,9 @@ use xdp::{
 
 use super::{act::Context, fib};
 use crate::abi::{
-    Addr6, Backend, Cookies, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Guard, Hop, Iface, Load,
-    Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Secret, Service, Settings, Template,
-    TemplateKey, Tick, Tuple, V4, V6, Way,
+    Addr6, Backend, Cookies, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Guard, Hop,
+    Iface, Load, Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Secret, Service,
+    Settings, Template, TemplateKey, Tick, Tuple, V4, V6, Way,
 };
 
 /// If the key has no value yet.
@@ -308,12 +308,10 @@ macro_rules! tables {
 }
 
 tables!(
-    V4, FLOWS4, PENDING4, ENDPOINTS4, RANGES4, TEMPLATES4, FRAGMENTS4, LOCALITY4, home4,
-    returned4
+    V4, FLOWS4, PENDING4, ENDPOINTS4, RANGES4, TEMPLATES4, FRAGMENTS4, LOCALITY4, home4, returned4
 );
 tables!(
-    V6, FLOWS6, PENDING6, ENDPOINTS6, RANGES6, TEMPLATES6, FRAGMENTS6, LOCALITY6, home6,
-    returned6
+    V6, FLOWS6, PENDING6, ENDPOINTS6, RANGES6, TEMPLATES6, FRAGMENTS6, LOCALITY6, home6, returned6
 );
 
 /// Adds atomically; what was there before. (`AtomicU32` has no such method on this target.)

@@ -18,8 +18,8 @@ use crate::{
         walk::{At, Cx, quote, too_many, unique},
     },
     spec::{
-        NatSource, PersistenceSpec, QuicLbConfig, QuicLbKey, QuicLbSpec, ServerId, TunnelKind,
-        TunnelSpec,
+        NatSource, PersistenceSpec, QuicLbConfig, QuicLbKey, QuicLbSpec, ServerId, SynCookies,
+        TunnelKind, TunnelSpec,
     },
 };
 
@@ -151,6 +151,25 @@ fn follower(ip: IpAddr) -> Option<IpAddr> {
         IpAddr::V4(ip) => Ipv4Addr::from(u32::from(ip).checked_add(1)?).into(),
         IpAddr::V6(ip) => std::net::Ipv6Addr::from(u128::from(ip).checked_add(1)?).into(),
     })
+}
+
+/// When SYNs are answered with cookies.
+pub(in crate::config) type Cookies = Either<bool, Automatic>;
+
+/// `auto`.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::config) struct Automatic;
+
+words!(Automatic {
+    "auto" => Automatic, "while many handshakes are open";
+});
+
+pub(in crate::config) fn syn_cookies(given: &Cookies) -> SynCookies {
+    match given {
+        Either::One(false) => SynCookies::Off,
+        Either::One(true) => SynCookies::On,
+        Either::Other(Automatic) => SynCookies::Auto,
+    }
 }
 
 words!(TunnelKind {
