@@ -11,8 +11,7 @@ use super::*;
 use crate::api::model::{
     Attachment, BackendStats, CheckStats, ErrorCount, Histogram, KernelBackend, KernelService,
     L4Stats, L4Status, PoolStats, ReasonCount, ResponseCount, ServiceStats, Sweep, SynCookies,
-    TableFill,
-    Traffic,
+    TableFill, Traffic,
 };
 
 #[path = "../../tests/support/exposition.rs"]
