@@ -30,7 +30,6 @@ pub(super) fn dropped(reason: Reason) -> &'static str {
             "it acknowledges no SYN cookie of ours, though the service begins connections with them"
         }
         Reason::NoRoom => "it cannot be made longer",
-        Reason::UnrelatedIcmp => "it is an ICMP error about a connection that is not known",
     }
 }
 

@@ -160,9 +160,18 @@ pub(in crate::config) type Cookies = Either<bool, Automatic>;
 #[derive(Clone, Copy, Debug)]
 pub(in crate::config) struct Automatic;
 
-words!(Automatic {
-    "auto" => Automatic, "while many handshakes are open";
-});
+impl Form for Automatic {
+    const WHAT: &'static str = "\"auto\"";
+    const EXAMPLE: &'static str = "auto";
+    const PATTERN: &'static str = "^auto$";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        match text {
+            "auto" => Ok(Self),
+            _ => Err(is_not::<Self>(text).help("write \"auto\", or true or false without quotes")),
+        }
+    }
+}
 
 pub(in crate::config) fn syn_cookies(given: &Cookies) -> SynCookies {
     match given {
