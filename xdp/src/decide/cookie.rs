@@ -73,8 +73,8 @@ fn greet<F: Family, T: Tables<F>>(
     guard: Entry<Guard>,
     verdict: &mut Verdict<F>,
 ) {
-    if packet.kind != Kind::Whole {
-        // No TCP fragments what it begins with.
+    if packet.kind != Kind::Whole || !rewrite::is_one_host::<F>(packet.tuple.src) {
+        // No TCP fragments what it begins with, and nobody answers to many.
         return verdict.drop(Reason::Malformed);
     }
     let now = tables.now();

@@ -18,6 +18,7 @@ mod sum;
 mod tcp;
 mod tunnel;
 
+pub(crate) use self::answer::is_one_host;
 pub use self::{
     answer::{too_big, ttl_exceeded, unreachable},
     icmp::translate_icmp_error,

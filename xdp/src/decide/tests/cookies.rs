@@ -135,6 +135,12 @@ fn a_syn_is_answered_and_forgotten() {
     // A SYN has no reason to be fragmented.
     let fragment = asks(2000).fragment(0, true, 3).tcp(SYN, &[], &[0; 99]);
     assert_eq!(site.take(&fragment).dropped(), Some(Reason::Malformed));
+    // And none to come from nobody, or from many.
+    for source in [[0; 4], [224, 0, 0, 5], [255; 4]] {
+        let syn = Builder::new(at(source, 1), at([192, 168, 1, 100], 80));
+        let verdict = site.take(&syn.tcp(SYN, &[], b""));
+        assert_eq!(verdict.dropped(), Some(Reason::Malformed));
+    }
 }
 
 #[test]
