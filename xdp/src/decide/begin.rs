@@ -73,6 +73,12 @@ pub(super) fn take<F: Family, T: Tables<F>>(
     let chosen = verdict.backend;
     let Some(backend) = tables.backend(chosen) else {
         verdict.backend = NO_SLOT;
+        if verdict.turn as u8 == Turn::Open as u8 {
+            // The client is connected already, and would not believe ICMP: the machine's own stack resets it.
+            verdict.turn = Turn::None;
+            verdict.pass(PassReason::NoFlow);
+            return false;
+        }
         verdict.drop(Reason::NoBackend);
         verdict.action = Action::Unreachable;
         return false;

@@ -322,6 +322,16 @@ fn a_client_that_gives_up_or_begins_anew() {
 }
 
 #[test]
+fn without_a_backend_the_machine_resets_the_client() {
+    let site = site(0);
+    let cookie = site.greet(2000, ISN);
+    site.backend(1, |backend| backend.weight = 0);
+    let verdict = site.take(&acknowledges(2000, cookie).tcp(ACK, &[], b""));
+    assert_eq!(verdict.passed(), Some(PassReason::NoFlow));
+    assert_eq!((verdict.turn, site.entries()), (Turn::None, (0, 0)));
+}
+
+#[test]
 fn scheduling_and_persistence_are_as_ever() {
     let site = Site::new(Scheduler::Ring, NAT, &[1, 1]);
     site.table(&[1, 2]);
