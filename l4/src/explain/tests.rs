@@ -337,7 +337,7 @@ fn a_cookie_answers_and_is_taken_back() {
     site.service.flags |= service_flags::SYN_COOKIES;
     let told = one(&site, ask(VIP, 6, None));
     assert_eq!(
-        (&*told.verdict, told.reason, told.backend),
+        (&*told.verdict, told.reason.as_deref(), told.backend),
         ("answer", None, None)
     );
     assert_eq!(told.service.as_deref(), Some("web"));
