@@ -4,7 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use xdp::{
     abi::{Encap, Family, Hop, Tuple, V4, V6},
-    packet::{Kind, Packet, Parsed, parse},
+    decide::Turn,
+    packet::{Kind, Packet, Parsed, header::proto, parse},
     rewrite::{self, Outer, Room},
     testing::{Buffer, verify},
 };
@@ -32,10 +33,16 @@ fn all<F: Family>(data: &[u8], packet: &Packet<F>) {
     if packet.kind == Kind::IcmpError {
         change(&|b| rewrite::translate_icmp_error(b.frame(), packet, &to.reversed(), true));
         change(&|b| rewrite::translate_icmp_error(b.frame(), packet, &to, false));
+        if packet.tuple.proto == proto::TCP {
+            for reply in [false, true] {
+                change(&|b| rewrite::splice_icmp_error(b.frame(), packet, 0x1234_5678, reply));
+            }
+        }
     } else {
         change(&|b| rewrite::translate(b.frame(), packet, &to));
         let other = Tuple::new(to.dst, to.dst, 7, 9, to.proto);
         change(&|b| rewrite::translate(b.frame(), packet, &other));
+        splices(packet, &change);
     }
     change(&|b| rewrite::decrement_ttl(b.frame(), packet));
     change(&|b| rewrite::clamp_mss(b.frame(), packet, 536));
@@ -54,6 +61,23 @@ fn all<F: Family>(data: &[u8], packet: &Packet<F>) {
                 change(&|b| rewrite::encapsulate(b, packet, &outer::<V6>(encap, checksum), &hop));
             }
         }
+    }
+}
+
+/// What becomes of segments of flows that a cookie opened.
+fn splices<F: Family>(packet: &Packet<F>, change: &dyn Fn(&dyn Fn(&mut Buffer) -> Option<()>)) {
+    if packet.tuple.proto != proto::TCP {
+        return;
+    }
+    for reply in [false, true] {
+        for turn in [Turn::Refuse, Turn::Abort, Turn::Shift] {
+            change(&|b| rewrite::splice(b, packet, (turn, 0xfedc_ba98), reply));
+        }
+    }
+    if packet.kind == Kind::Whole {
+        change(&|b| rewrite::splice(b, packet, (Turn::Open, 7), false));
+        change(&|b| rewrite::splice(b, packet, (Turn::Offer, 7), true));
+        change(&|b| rewrite::offered_mss(b.frame(), packet).map(|_| ()));
     }
 }
 

@@ -7,7 +7,7 @@ use std::{collections::HashSet, io, net::IpAddr, os::fd::AsFd, sync::Arc};
 
 use control::{plan::Plan, spec::L4Spec};
 use xdp::{
-    abi::{Family, Iface, Load, PassReason, Reason, Service, Tick, V4, V6},
+    abi::{Cookies, Family, Guard, Iface, Load, PassReason, Reason, Service, Tick, V4, V6},
     decide::model::{Map, Memory},
 };
 
@@ -165,6 +165,21 @@ impl Harness {
         Ok(self.loaded.maps.passes.get(reason as u32)?.iter().sum())
     }
 
+    /// A service's cookies, by its slot, over all processors.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn cookies(&self, slot: u32) -> io::Result<Cookies> {
+        let each = self.loaded.maps.cookies.get(slot)?;
+        Ok(crate::report::cookies(&each))
+    }
+
+    /// A service's open handshakes as the program counts them.
+    #[must_use]
+    pub fn guard(&self, slot: u32) -> Guard {
+        self.loaded.maps.guards.get(slot).unwrap_or_default()
+    }
+
     /// How many entries there are of each kind, both families together: handshakes, established flows.
     #[must_use]
     pub fn flows(&self) -> (usize, usize) {
@@ -200,6 +215,9 @@ impl Harness {
         let memory = Memory::<F>::default();
         memory.settings.set(0, self.loaded.maps.settings());
         memory.now.set(now());
+        if let Ok(Some(secret)) = self.loaded.maps.secret.get(&0) {
+            memory.secret.set(0, secret);
+        }
         let (places, ranges) = (Arc::clone(&self.loaded), Arc::clone(&self.loaded));
         let (services, backends) = (Arc::clone(&self.loaded), Arc::clone(&self.loaded));
         let schedule = Arc::clone(&self.loaded);

@@ -11,9 +11,9 @@ use std::{
 };
 
 use xdp::abi::{
-    Backend, Counters, Endpoint, Family, Fragment, FragmentKey, Iface, Load, Locality, LocalityKey,
-    QuicConfig, QuicId, QuicKey, RangeKey, ResolveKey, Service, Settings, Template, TemplateKey,
-    V4, V6, backend_flags, service_flags,
+    Backend, Cookies, Counters, Endpoint, Family, Fragment, FragmentKey, Guard, Iface, Load,
+    Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, ResolveKey, Secret, Service,
+    Settings, Template, TemplateKey, V4, V6, backend_flags, service_flags,
 };
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// All maps that are pinned.
-pub(crate) const NAMES: [&str; 28] = [
+pub(crate) const NAMES: [&str; 31] = [
     "FLOWS4",
     "FLOWS6",
     "PENDING4",
@@ -48,6 +48,9 @@ pub(crate) const NAMES: [&str; 28] = [
     "COUNTERS",
     "DROPS",
     "PASSES",
+    "SECRET",
+    "GUARDS",
+    "COOKIES",
     "IFACES",
     "RESOLVE",
     "TRACE",
@@ -86,6 +89,12 @@ pub(crate) struct Maps {
     pub(crate) counters: PerCpu<Counters>,
     pub(crate) drops: PerCpu<u64>,
     pub(crate) passes: PerCpu<u64>,
+    /// What SYN cookies are made with.
+    pub(crate) secret: Table<u32, Secret>,
+    /// Handshakes of services, by slot.
+    pub(crate) guards: Shared<Guard>,
+    /// Cookies of services, by slot.
+    pub(crate) cookies: PerCpu<Cookies>,
     pub(crate) ifaces: Table<u32, Iface>,
     pub(crate) resolve: Table<ResolveKey, u32>,
     /// The ring of traced decisions.
@@ -205,6 +214,9 @@ impl Maps {
             counters: PerCpu::new(get("COUNTERS")?)?,
             drops: PerCpu::new(get("DROPS")?)?,
             passes: PerCpu::new(get("PASSES")?)?,
+            secret: Table::new(get("SECRET")?)?,
+            guards: Shared::new(get("GUARDS")?.as_fd())?,
+            cookies: PerCpu::new(get("COOKIES")?)?,
             ifaces: Table::new(get("IFACES")?)?,
             resolve: Table::new(get("RESOLVE")?)?,
             trace: get("TRACE")?,

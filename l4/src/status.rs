@@ -124,8 +124,25 @@ pub struct ServiceStatus {
     pub traffic: Traffic,
     /// The same by second.
     pub rates: Rates,
+    /// Its SYN cookies; none: it has none.
+    pub cookies: Option<CookieStatus>,
     /// Its backends in config order, those that were removed and still have flows last.
     pub backends: Vec<BackendStatistics>,
+}
+
+/// SYN cookies of a service, since its tables were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CookieStatus {
+    /// Whether SYNs are answered with them now.
+    pub active: bool,
+    /// Handshakes that are open, of a service that looks at that.
+    pub open: Option<u32>,
+    /// SYNs that were.
+    pub sent: u64,
+    /// Connections that began with one.
+    pub accepted: u64,
+    /// Acknowledgements that brought none back.
+    pub bad: u64,
 }
 
 /// One backend of one service.

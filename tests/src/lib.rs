@@ -15,6 +15,7 @@ mod client;
 mod daemon;
 mod echo;
 mod flight;
+mod flood;
 mod inside;
 mod load;
 mod net;
@@ -27,6 +28,7 @@ pub use self::{
     daemon::{Daemon, program},
     echo::Echo,
     flight::{Download, Knocks},
+    flood::Flood,
     inside::{Talk, states, wait_for_up},
     load::{Load, Mix, Score},
     net::{Net, needs_root},

@@ -15,6 +15,7 @@
 extern crate std;
 
 pub mod abi;
+pub mod cookie;
 pub mod decide;
 pub mod flows;
 pub mod packet;

@@ -21,7 +21,7 @@ use crate::api::model::Decision;
   address=PLACE      client, target or backend
   port=PORT          of client or target
   protocol=WORD      tcp, udp or sctp
-  verdict=WORD       new, established, reply, drop or pass
+  verdict=WORD       new, established, reply, cookie, drop or pass
   reason=WORD        why it was dropped or passed: no-backend, no-route, …
 
 Decisions are sampled only while somebody looks, and the more sparsely the more there are; what is left out is said.

@@ -1,7 +1,7 @@
 //! Metrics of the kernel data plane.
 
 use super::text::{Kind, Text};
-use crate::api::model::{KernelBackend, L4Stats, L4Status, Sweep, Traffic};
+use crate::api::model::{KernelBackend, KernelService, L4Stats, L4Status, Sweep, Traffic};
 
 /// A metric that is one number of a backend of one service.
 type Number = (Kind, &'static str, &'static str, fn(&KernelBackend) -> u64);
@@ -78,6 +78,7 @@ pub(super) fn encode(text: &mut Text, stats: &L4Stats) {
             }
         });
     }
+    cookies(text, &stats.services);
     reasons(text, &stats.status);
     tables(text, &stats.status);
     plane(text, &stats.status);
@@ -91,6 +92,35 @@ fn each(stats: &L4Stats, mut work: impl FnMut(&[(&str, &str); 2], &KernelBackend
                 ("backend", backend.address.as_str()),
             ];
             work(&labels, backend);
+        }
+    }
+}
+
+fn cookies(text: &mut Text, services: &[KernelService]) {
+    let with = || services.iter().filter_map(|s| Some((&s.name, s.cookies?)));
+    if with().next().is_none() {
+        return;
+    }
+    let mut active = text.family(
+        Kind::Gauge,
+        "aplomb_l4_cookies_active",
+        "Whether SYNs are answered with cookies.",
+    );
+    for (name, cookies) in with() {
+        active.count(&[("service", name)], cookies.active.into());
+    }
+    let mut total = text.family(
+        Kind::Counter,
+        "aplomb_l4_cookies_total",
+        "SYN cookies, sent: SYNs answered with one, accepted: connections begun with one, bad: acknowledgements of none.",
+    );
+    for (name, cookies) in with() {
+        for (result, count) in [
+            ("sent", cookies.sent),
+            ("accepted", cookies.accepted),
+            ("bad", cookies.bad),
+        ] {
+            total.count(&[("service", name), ("result", result)], count);
         }
     }
 }

@@ -10,8 +10,8 @@ use std::{
 use super::*;
 use crate::api::model::{
     Attachment, BackendStats, CheckStats, ErrorCount, Histogram, KernelBackend, KernelService,
-    L4Stats, L4Status, PoolStats, ReasonCount, ResponseCount, ServiceStats, Sweep, TableFill,
-    Traffic,
+    L4Stats, L4Status, PoolStats, ReasonCount, ResponseCount, ServiceStats, Sweep, SynCookies,
+    TableFill, Traffic,
 };
 
 #[path = "../../tests/support/exposition.rs"]
@@ -119,6 +119,13 @@ fn l4() -> L4Stats {
         },
         services: vec![KernelService {
             name: "vip".into(),
+            cookies: Some(SynCookies {
+                active: true,
+                open: None,
+                sent: 31,
+                accepted: 30,
+                bad: 5,
+            }),
             backends: vec![backend("10.0.0.1:80", 6), backend("[2001:db8::1]:80", 7)],
             ..KernelService::default()
         }],
@@ -145,6 +152,10 @@ fn the_kernels_numbers_arrive() {
         assert!((is - expected).abs() < 1e-9, "{name}: {is}");
     }
     for (name, label, expected) in [
+        ("aplomb_l4_cookies_active", ("service", "vip"), 1.0),
+        ("aplomb_l4_cookies_total", ("result", "sent"), 31.0),
+        ("aplomb_l4_cookies_total", ("result", "accepted"), 30.0),
+        ("aplomb_l4_cookies_total", ("result", "bad"), 5.0),
         ("aplomb_l4_drops_total", ("reason", "no-backend"), 4.0),
         ("aplomb_l4_passes_total", ("reason", "not-ours"), 99.0),
         ("aplomb_l4_table_entries", ("table", "FLOWS4"), 7.0),

@@ -1,20 +1,7 @@
 //! What the configuration can say and this build cannot do yet. It is understood, and refused here alone.
 
-use super::{
-    diagnostic::{Problem, Span},
-    section::RootKeys,
-    walk::Cx,
-};
+use super::{diagnostic::Problem, section::RootKeys, walk::Cx};
 use crate::spec::Scheme;
-
-/// The problem with SYN cookies, asked for at `place`.
-pub(super) fn syn_cookies(place: Span) -> Problem {
-    Problem::error(place, "SYN cookies are not in this build")
-        .help("leave `syn-cookies` out")
-        .note(
-            "SYNs that flood take the place of other handshakes alone, never that of a connection",
-        )
-}
 
 /// Complains of all that is asked for and cannot be done.
 pub(super) fn refuse(root: &RootKeys, cx: &mut Cx<'_>) {

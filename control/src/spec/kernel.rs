@@ -39,8 +39,8 @@ pub struct KernelSpec {
     pub tunnel: TunnelSpec,
     /// The most that the MSS of a SYN may say, bytes; none: it is left alone.
     pub mss: Option<u16>,
-    /// SYNs are answered for the backend, with cookies, while it is flooded; TCP with [`Forward::Nat`] only.
-    pub syn_cookies: bool,
+    /// Whether SYNs are answered for the backend, with cookies; TCP with [`Forward::Nat`] only.
+    pub syn_cookies: SynCookies,
     /// QUIC connection IDs name the backend; UDP only.
     pub quic_lb: Option<QuicLbSpec>,
     /// How long an idle flow of UDP is remembered; none: as [`super::L4Spec`] says.
@@ -71,7 +71,7 @@ impl KernelSpec {
             source: NatSource::Client,
             tunnel: TunnelSpec::default(),
             mss: None,
-            syn_cookies: false,
+            syn_cookies: SynCookies::Off,
             quic_lb: None,
             udp_timeout: None,
             expire_removed: false,
@@ -123,6 +123,35 @@ impl Serialize for NatSource {
             Self::Pool(addresses) if addresses.is_empty() => serializer.serialize_str("pool"),
             Self::Pool(addresses) => addresses.serialize(serializer),
         }
+    }
+}
+
+/// When SYNs are answered with cookies, and remembered only once the client has acknowledged that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SynCookies {
+    /// Never.
+    Off,
+    /// While many handshakes of the service are open.
+    Auto,
+    /// Always.
+    On,
+}
+
+impl SynCookies {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Off => "false",
+            Self::Auto => "auto",
+            Self::On => "true",
+        }
+    }
+}
+
+impl Serialize for SynCookies {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
     }
 }
 
@@ -364,7 +393,7 @@ mod tests {
                 "source": ["10.0.0.8"],
                 "tunnel": "gue:6080 with checksum",
                 "mss": null,
-                "syn_cookies": false,
+                "syn_cookies": "false",
                 "quic_lb": [{ "rotation": 2, "server_id_length": 1, "nonce_length": 4, "key": "***" }],
                 "udp_timeout": null,
                 "expire_removed": false,

@@ -22,7 +22,7 @@ pub use self::{
     http::{HttpSpec, RouteSpec},
     kernel::{
         KernelSpec, NatSource, PersistenceSpec, QuicLbConfig, QuicLbKey, QuicLbSpec, ServerId,
-        TunnelKind, TunnelSpec,
+        SynCookies, TunnelKind, TunnelSpec,
     },
     l4::{Interfaces, L4Spec, TimeoutsSpec, XdpMode},
     pool::{BackendSpec, Balance, HashKey, PoolSpec},

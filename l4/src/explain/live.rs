@@ -4,9 +4,9 @@ use std::{collections::HashMap, net::IpAddr};
 
 use xdp::{
     abi::{
-        Backend, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load, Locality, LocalityKey,
-        QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings, Template, TemplateKey, Tick,
-        Tuple, V4, V6,
+        Backend, Endpoint, Family, Flow, Fragment, FragmentKey, Guard, Hop, Load, Locality,
+        LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Secret, Service, Settings, Template,
+        TemplateKey, Tick, Tuple, V4, V6,
     },
     decide::{Route, Table},
 };
@@ -81,6 +81,14 @@ impl Source for Live<'_> {
 
     fn quic_id(&self, key: &QuicId) -> Option<u32> {
         self.loaded.maps.quic_ids.get(key).ok()?
+    }
+
+    fn secret(&self) -> Option<Secret> {
+        self.loaded.maps.secret.get(&0).ok()?
+    }
+
+    fn guard(&self, slot: u32) -> Option<Guard> {
+        self.loaded.maps.guards.get(slot)
     }
 
     fn way(&self, to: IpAddr) -> (Route, Hop) {

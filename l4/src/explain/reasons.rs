@@ -26,9 +26,10 @@ pub(super) fn dropped(reason: Reason) -> &'static str {
         Reason::TupleTaken => "the backend's replies would be those of another connection",
         Reason::NoPort => "full NAT finds no free source port",
         Reason::Malformed => "its headers contradict each other",
-        Reason::BadCookie => "its SYN cookie is not ours",
+        Reason::BadCookie => {
+            "it acknowledges no SYN cookie of ours, though the service begins connections with them"
+        }
         Reason::NoRoom => "it cannot be made longer",
-        Reason::UnrelatedIcmp => "it is an ICMP error about a connection that is not known",
     }
 }
 

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use xdp::{
     abi::{
-        Backend, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load, Locality, LocalityKey,
-        QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings, Template, TemplateKey, Tick,
-        Tuple,
+        Backend, Endpoint, Family, Flow, Fragment, FragmentKey, Guard, Hop, Load, Locality,
+        LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Secret, Service, Settings, Template,
+        TemplateKey, Tick, Tuple,
     },
     decide::{Route, Table},
 };
@@ -35,6 +35,14 @@ pub trait Source {
     }
     /// The backend that a server id in QUIC connection IDs is of.
     fn quic_id(&self, _: &QuicId) -> Option<u32> {
+        None
+    }
+    /// What SYN cookies are made with.
+    fn secret(&self) -> Option<Secret> {
+        None
+    }
+    /// A service's handshakes.
+    fn guard(&self, _: u32) -> Option<Guard> {
         None
     }
     /// The way to an address, and the hop if there is one.

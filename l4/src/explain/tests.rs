@@ -5,9 +5,9 @@ use std::{cell::Cell, collections::HashMap, net::IpAddr};
 
 use xdp::{
     abi::{
-        Addr6, Backend, Endpoint, Family, FlowState, Fragment, FragmentKey, Hop, Load, Locality,
-        LocalityKey, Mac, Method as AbiMethod, RangeKey, Scheduler, Service, Settings, Template,
-        TemplateKey, Tick, backend_flags, service_flags, settings_flags,
+        Addr6, Backend, Endpoint, Family, FlowState, Fragment, FragmentKey, Guard, Hop, Load,
+        Locality, LocalityKey, Mac, Method as AbiMethod, RangeKey, Scheduler, Secret, Service,
+        Settings, Template, TemplateKey, Tick, backend_flags, service_flags, settings_flags,
     },
     decide::Route,
 };
@@ -112,6 +112,21 @@ impl Source for Site {
         Some(0)
     }
 
+    fn secret(&self) -> Option<Secret> {
+        Some(Secret {
+            key: [3, 4],
+            open: 10,
+            zero: 0,
+        })
+    }
+
+    fn guard(&self, _slot: u32) -> Option<Guard> {
+        Some(Guard {
+            open: 11,
+            sent: 999,
+        })
+    }
+
     fn way(&self, _to: IpAddr) -> (Route, Hop) {
         let hop = Hop {
             generation: 0,
@@ -154,7 +169,7 @@ impl<F: Family> Lookup<F> for Site {
             sport: key.sport,
             dport: key.dport,
             hop: flow.hop,
-            began: flow.began,
+            delta: flow.delta,
         })
     }
 
@@ -301,7 +316,7 @@ fn a_known_connection_is_told_from_a_new_one() {
         sport: 0,
         dport: 0,
         hop: Hop::default(),
-        began: 0,
+        delta: 0,
     };
     site.flows.insert("192.0.2.9:4711".into(), flow);
     let told = one(&site, ask(VIP, 6, None));
@@ -314,6 +329,58 @@ fn a_known_connection_is_told_from_a_new_one() {
     assert_eq!(
         (&*gone.verdict, gone.reason.as_deref()),
         ("drop", Some("backend-gone"))
+    );
+}
+
+#[test]
+fn a_cookie_answers_and_is_taken_back() {
+    let mut site = site(Scheduler::Wlc, AbiMethod::Nat);
+    site.service.flags |= service_flags::SYN_COOKIES;
+    let told = one(&site, ask(VIP, 6, None));
+    assert_eq!(
+        (&*told.verdict, told.reason.as_deref(), told.backend),
+        ("answer", None, None)
+    );
+    assert_eq!(told.service.as_deref(), Some("web"));
+    has(&told, "192.168.1.100:80 is an address of service web");
+    has(
+        &told,
+        "answered with a SYN cookie (MSS 1460) and forgotten: the service says so",
+    );
+    site.service.flags |= service_flags::COOKIES_AUTO;
+    let told = one(&site, ask(VIP, 6, None));
+    has(
+        &told,
+        "11 handshakes of the service are open, which is too many",
+    );
+    // An acknowledgement tells by its numbers alone what it is.
+    let from = |source: &str, destination: &str| {
+        xdp::testing::Builder::new(source.parse().unwrap(), destination.parse().unwrap())
+    };
+    let (client, backend) = ("192.0.2.9:4711", "10.0.0.12:8080");
+    let words = |ip: &str| words(ip).a;
+    let (port, vport) = (4711_u16.to_be(), 80_u16.to_be());
+    let tuple = Tuple::<V4>::new(words("192.0.2.9"), words("192.168.1.100"), port, vport, 6);
+    let cookie = xdp::cookie::make([3, 4], &tuple, 7, xdp::cookie::counter(Tick(1000)), 5);
+    let back = from(client, VIP).numbers(8, cookie + 1);
+    let answer = from(backend, client).numbers(100, 8);
+    let steps = [
+        back.tcp(tcp_flags::ACK, &[], b""),
+        answer.tcp(tcp_flags::SYN | tcp_flags::ACK, &[], b""),
+        back.tcp(tcp_flags::ACK, &[], b"data"),
+    ];
+    let told = explain(&site, &steps.map(whole));
+    has(&told[0], "it becomes a SYN");
+    has(&told[0], "the fewest connections for its weight");
+    has(&told[1], "a segment that opens its window");
+    has(&told[2], "the numbers of what the backend sends are moved");
+    let bad = from(client, VIP)
+        .numbers(8, cookie)
+        .tcp(tcp_flags::ACK, &[], b"");
+    let told = one(&site, whole(bad));
+    assert_eq!(
+        (&*told.verdict, told.reason.as_deref()),
+        ("drop", Some("bad-cookie"))
     );
 }
 

@@ -8,9 +8,9 @@ use std::{
 
 use xdp::{
     abi::{
-        Addr6, Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load,
-        Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings, Template,
-        TemplateKey, Tick, Tuple, V4, V6,
+        Addr6, Backend, Cookies, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Guard,
+        Hop, Load, Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Secret, Service,
+        Settings, Template, TemplateKey, Tick, Tuple, V4, V6,
     },
     decide::{Entry, Inserted, Journey, Route, Table, Tables},
     packet::Frame,
@@ -83,6 +83,9 @@ pub(super) struct View<'a, S> {
     counters: Cells<Counters>,
     turns: RefCell<HashMap<u32, u32>>,
     quic_configs: Cells<QuicConfig>,
+    secret: Cells<Secret>,
+    guards: Cells<Guard>,
+    cookies: Cells<Cookies>,
     /// The frame that is decided on, if there is one and not only its addresses.
     pub(super) frame: Cell<Option<Frame>>,
     drawn: Cell<u32>,
@@ -102,6 +105,9 @@ impl<'a, S: Source> View<'a, S> {
             counters: Cells::default(),
             turns: RefCell::default(),
             quic_configs: Cells::default(),
+            secret: Cells::default(),
+            guards: Cells::default(),
+            cookies: Cells::default(),
             frame: Cell::new(None),
             drawn: Cell::new(source.now().0 | 1),
             v4: FamilyCells::default(),
@@ -253,6 +259,18 @@ impl<F: Viewed, S: Source + Lookup<F>> Tables<F> for View<'_, S> {
 
     fn route_other(&self, dst: &Addr6, v6: bool, hop: &mut Hop) -> Route {
         self.find(ip(*dst, v6), hop)
+    }
+
+    fn secret(&self) -> Option<Entry<Secret>> {
+        self.secret.get(&0_u32, || self.source.secret())
+    }
+
+    fn guard(&self, service: u32) -> Option<Entry<Guard>> {
+        self.guards.get(&service, || self.source.guard(service))
+    }
+
+    fn cookies(&self, service: u32) -> Option<Entry<Cookies>> {
+        self.cookies.get(&service, || Some(Cookies::default()))
     }
 
     fn bump(&self, number: Entry<u32>, by: u32) {

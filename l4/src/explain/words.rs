@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use xdp::{
     abi::{
         Backend, Encap, Family, Flow, FlowState, Hop, Mac, Method as AbiMethod, Role, Tuple, V4,
-        V6, backend_flags,
+        V6, backend_flags, service_flags,
     },
-    decide::{Action, Choice, NO_SLOT, Road, Table, Tables, Verdict},
+    decide::{Action, Choice, NO_SLOT, Road, Table, Tables, Turn, Verdict},
     packet::{Kind, Packet, header::proto},
     rewrite::overhead,
 };
@@ -45,7 +45,7 @@ pub(super) fn explain<F: Viewed, S: Source + Lookup<F>>(
             Action::Pass => "pass",
             Action::Forward => "forward",
             Action::Drop => "drop",
-            Action::TooBig | Action::TtlExceeded | Action::Unreachable => "answer",
+            Action::TooBig | Action::TtlExceeded | Action::Unreachable | Action::Cookie => "answer",
         }
         .into(),
         road: match verdict.road {
@@ -74,6 +74,7 @@ pub(super) fn explain<F: Viewed, S: Source + Lookup<F>>(
     if let Some(backend) = backend.filter(|_| verdict.action == Action::Forward) {
         let reply = verdict.road == Road::Reply;
         let becomes = becomes(&decided.packet, verdict, &backend, reply);
+        steps.extend(turn(verdict.turn));
         steps.push(becomes.clone());
         explanation.becomes = Some(becomes);
         let hop = hop_words(view.source, &verdict.hop);
@@ -84,10 +85,49 @@ pub(super) fn explain<F: Viewed, S: Source + Lookup<F>>(
         }
         steps.extend(remembered(decided));
     }
+    if verdict.action == Action::Cookie {
+        steps.push(cookie(view, verdict));
+    }
     if let Some((_, sentence)) = why {
         steps.push(outcome(verdict, sentence));
     }
     explanation
+}
+
+/// That it is answered with a cookie, and why.
+fn cookie<F: Viewed, S: Source + Lookup<F>>(view: &View<'_, S>, verdict: &Verdict<F>) -> String {
+    let service = Tables::<F>::service(view, verdict.service).map(copy);
+    let automatic = service.is_some_and(|s| s.flags & service_flags::COOKIES_AUTO != 0);
+    let open = view.source.guard(verdict.service).unwrap_or_default().open;
+    let why = if automatic {
+        format!("{open} handshakes of the service are open, which is too many")
+    } else {
+        "the service says so".into()
+    };
+    format!(
+        "it is answered with a SYN cookie (MSS {}) and forgotten: {why}; a backend is chosen when the client \
+         acknowledges that",
+        verdict.mss
+    )
+}
+
+/// What is done to a segment of a connection that a cookie opened.
+fn turn(turn: Turn) -> Option<String> {
+    let words = match turn {
+        Turn::None => return None,
+        Turn::Open => {
+            "it brings a SYN cookie back, and the backend has not answered yet: it becomes a SYN"
+        }
+        Turn::Offer => {
+            "the client's handshake is complete: the SYN-ACK becomes a segment that opens its window"
+        }
+        Turn::Refuse => "the RST gets the number that the client waits for",
+        Turn::Abort => "the backend has not answered yet: the RST acknowledges nothing",
+        Turn::Shift => {
+            "a SYN cookie opened the connection: the numbers of what the backend sends are moved"
+        }
+    };
+    Some(words.into())
 }
 
 fn outcome<F: Family>(verdict: &Verdict<F>, why: &str) -> String {

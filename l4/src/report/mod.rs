@@ -5,7 +5,7 @@ mod services;
 
 use std::io;
 
-use xdp::abi::{FlowState, LAYOUT, PassReason, Reason, Tick};
+use xdp::abi::{Cookies, FlowState, LAYOUT, PassReason, Reason, Tick};
 
 pub(crate) use self::{
     connections::connections,
@@ -87,6 +87,15 @@ fn forwarding(mut attachment: Attachment) -> Attachment {
         });
     }
     attachment
+}
+
+/// A service's cookies, over all processors.
+pub(crate) fn cookies(each: &[Cookies]) -> Cookies {
+    each.iter().fold(Cookies::default(), |all, one| Cookies {
+        sent: all.sent.wrapping_add(one.sent),
+        accepted: all.accepted.wrapping_add(one.accepted),
+        bad: all.bad.wrapping_add(one.bad),
+    })
 }
 
 fn tally(counts: &PerCpu<u64>, words: impl Iterator<Item = &'static str>) -> Vec<Tally> {

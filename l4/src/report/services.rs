@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use control::name::Name;
-use xdp::abi::{Encap, Method as AbiMethod, backend_flags};
+use xdp::abi::{Cookies, Encap, Method as AbiMethod, backend_flags, service_flags};
 
 use crate::{
     maps::Maps,
     plane::{Plane, lock},
-    status::{BackendStatistics, Method, ServiceStatus, Traffic, Tunnel, Word},
+    status::{BackendStatistics, CookieStatus, Method, ServiceStatus, Traffic, Tunnel, Word},
     tables::{Held, Kept},
     worker::rates::{Meter, add, shown, sum},
 };
@@ -41,6 +41,7 @@ fn service(name: &Name, held: &Held, maps: &Maps, meter: &Meter) -> Option<Servi
         persistent: 0,
         traffic: Traffic::default(),
         rates: crate::status::Rates::default(),
+        cookies: cookies(held, maps),
         backends: Vec::new(),
     };
     let mut rates = [0.0; 5];
@@ -65,6 +66,30 @@ fn service(name: &Name, held: &Held, maps: &Maps, meter: &Meter) -> Option<Servi
     }
     status.rates = shown(&rates);
     Some(status)
+}
+
+/// What became of its SYN cookies.
+fn cookies(held: &Held, maps: &Maps) -> Option<CookieStatus> {
+    if held.record.flags & service_flags::SYN_COOKIES == 0 {
+        return None;
+    }
+    let automatic = held.record.flags & service_flags::COOKIES_AUTO != 0;
+    // A count that is being put right may be below zero for a moment.
+    let open = maps.guards.get(held.slot).unwrap_or_default().open as i32;
+    let most = maps.secret.get(&0).ok()??.open as i32;
+    let each = maps.cookies.get(held.slot).ok()?;
+    let Cookies {
+        sent,
+        accepted,
+        bad,
+    } = super::cookies(&each);
+    Some(CookieStatus {
+        active: !automatic || open > most,
+        open: automatic.then(|| open.max(0).unsigned_abs()),
+        sent,
+        accepted,
+        bad,
+    })
 }
 
 fn backend(

@@ -4,7 +4,10 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use control::{
     plan::{Duty, MemberPlan, PoolPlan, ServicePlan},
-    spec::{Balance, Forward, KernelSpec, L4Spec, NatSource, ServiceKind, ServiceSpec, TunnelKind},
+    spec::{
+        Balance, Forward, KernelSpec, L4Spec, NatSource, ServiceKind, ServiceSpec, SynCookies,
+        TunnelKind,
+    },
     time::Instant,
 };
 use xdp::abi::{
@@ -60,7 +63,14 @@ pub(super) fn service(
     set(service_flags::FALLBACK, kernel.fallback);
     set(service_flags::EXPIRE_QUIESCENT, kernel.expire_quiescent);
     set(service_flags::QUIC_LB, kernel.quic_lb.is_some());
-    set(service_flags::SYN_COOKIES, kernel.syn_cookies);
+    // What is this machine's own cannot be spliced: its stack is behind us, and answers past us.
+    let mut at = pool.members.iter().map(|m| m.address().ip());
+    let cookies = kernel.syn_cookies != SynCookies::Off && !at.any(|ip| around.is_local(ip));
+    set(service_flags::SYN_COOKIES, cookies);
+    set(
+        service_flags::COOKIES_AUTO,
+        cookies && kernel.syn_cookies == SynCookies::Auto,
+    );
     let (source, sources) = sources(spec, kernel, pool, around);
     set(service_flags::FULL_NAT, sources > 0);
     let seconds =

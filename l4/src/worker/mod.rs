@@ -3,6 +3,7 @@
 //! [`Command`]s come by a queue, and of several plans that wait only the last is applied. In between, [`sweep`] goes on
 //! by a batch at a time, at no more than a fifth of a processor.
 
+mod handshakes;
 pub(crate) mod rates;
 mod recount;
 mod sink;
@@ -17,6 +18,8 @@ use std::{
 };
 
 use control::{name::BackendKey, plan::Plan, spec::L4Spec};
+use rustix::rand::GetRandomFlags;
+use xdp::abi::Secret;
 
 pub(crate) use self::sink::Network;
 use self::sweep::Sweep;
@@ -24,6 +27,7 @@ use crate::{
     load::{attach::Attachments, object},
     net::NextHop,
     plane::{Plane, instant, lock, now},
+    sys::Put,
     tables::{Tables, Write, place::ip_of_words, record},
 };
 
@@ -37,6 +41,10 @@ const RESOLVE: Duration = Duration::from_millis(100);
 const SETTLE: Duration = Duration::from_millis(20);
 /// How long until something that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// A service may have this part of all handshakes open before cookies answer for it (`syn-cookies = "auto"`). Of `nat` each
+/// has two entries in the table.
+const OPEN_SHARE: u32 = 8;
 
 /// How long what was learned of the ways of tunnels holds, at most: as long as Linux believes a path's MTU.
 const PATHS: Duration = Duration::from_secs(600);
@@ -447,7 +455,35 @@ pub(crate) fn settle_settings(maps: &crate::maps::Maps, spec: &L4Spec) -> io::Re
         if settings.seed == 0 {
             settings.seed = seed();
         }
-    })
+    })?;
+    settle_secret(maps, spec)
+}
+
+/// Puts what SYN cookies are made with into the tables. The key stays as long as these do: cookies that are out come back
+/// after a restart, too.
+fn settle_secret(maps: &crate::maps::Maps, spec: &L4Spec) -> io::Result<()> {
+    let old = maps.secret.get(&0)?.unwrap_or_default();
+    let mut new = Secret {
+        open: spec.max_handshakes / OPEN_SHARE,
+        ..old
+    };
+    if new.key == [0; 2] {
+        new.key = [random()?, random()?];
+    }
+    if new != old {
+        maps.secret.put(&0, &new, Put::Any)?;
+    }
+    Ok(())
+}
+
+/// A number from the system's randomness.
+fn random() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    let filled = rustix::rand::getrandom(&mut bytes[..], GetRandomFlags::empty())?;
+    if filled < bytes.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(u64::from_ne_bytes(bytes))
 }
 
 /// Any number but 0.

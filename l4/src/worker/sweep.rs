@@ -12,12 +12,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use xdp::abi::{
-    Addr6, Family, Flow, FlowState, Load, Role, Template, TemplateKey, Tick, Tuple, V4, V6,
-    flow_flags,
+use xdp::{
+    abi::{
+        Addr6, Family, Flow, FlowState, Load, Role, Template, TemplateKey, Tick, Tuple, V4, V6,
+        flow_flags,
+    },
+    packet::header::proto,
 };
 
-use super::recount::{Count, Counts};
+use super::{
+    handshakes::Handshakes,
+    recount::{Count, Counts},
+};
 use crate::{
     ending::{is_over, prolonged},
     maps::{FamilyMaps, Maps},
@@ -40,6 +46,8 @@ pub(crate) struct Sweep {
     held: HashSet<(u32, Addr6)>,
     /// Masks of persistence by service.
     masks: HashMap<u32, Addr6>,
+    /// TCP's, by service.
+    handshakes: Handshakes,
     began: Instant,
     /// How long steps took, without what was waited between them.
     pub(crate) worked: Duration,
@@ -106,6 +114,7 @@ impl Sweep {
             v6: Walk::default(),
             counts: Counts::begin(maps, slots),
             held: HashSet::new(),
+            handshakes: Handshakes::begin(maps, masks.keys().copied()),
             masks,
             began: Instant::now(),
             worked: Duration::ZERO,
@@ -129,6 +138,9 @@ impl Sweep {
         };
         self.worked += began.elapsed();
         if through {
+            if self.phase == Phase::Pending6 {
+                self.handshakes.settle(maps);
+            }
             self.phase = self.phase.next();
             self.in_table = 0;
         }
@@ -195,6 +207,9 @@ impl Sweep {
         };
         if !first {
             return;
+        }
+        if pending && key.proto == proto::TCP {
+            self.handshakes.add(flow.service);
         }
         let active = flow.flags & flow_flags::ACTIVE != 0;
         self.counts.add(flow.backend, active);

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 
 use xdp::{
     abi::{Backend, Encap, Family, Hop, Iface, Method, V4, V6, backend_flags},
-    decide::{Action, Road, Verdict, decide, established, learn, model::Memory, schedule::hash},
+    decide::{
+        Action, Road, Turn, Verdict, cookie_for, decide, established, learn, model::Memory,
+        schedule::hash,
+    },
     packet::{Inside, Kind, Packet, Parsed, narrow, parse},
     rewrite::{self, Outer, Room},
     testing::Buffer,
@@ -40,11 +43,13 @@ impl Host {
     pub(crate) fn refresh(&mut self, rig: &Rig) {
         let (v4, v6) = (rig.harness.memory4(), rig.harness.memory6());
         self.v4.settings = v4.settings;
+        self.v4.secret = v4.secret;
         self.v4.endpoints = v4.endpoints;
         self.v4.services = v4.services;
         self.v4.backends = v4.backends;
         self.v4.schedule = v4.schedule;
         self.v6.settings = v6.settings;
+        self.v6.secret = v6.secret;
         self.v6.endpoints = v6.endpoints;
         self.v6.services = v6.services;
         self.v6.backends = v6.backends;
@@ -103,6 +108,7 @@ fn act<F: Family>(
         return leave(&flow.hop);
     }
     let mut verdict = Verdict::new(packet.tuple);
+    memory.frame.replace(buffer.bytes());
     decide(memory, &mut packet, &mut verdict);
     match verdict.action {
         Action::Pass => 2,
@@ -112,6 +118,10 @@ fn act<F: Family>(
                 return 1;
             }
             leave(&verdict.hop)
+        }
+        Action::Cookie => {
+            let cookie = cookie_for(memory, &packet).unwrap();
+            rewrite::syn_ack(buffer, &packet, cookie, verdict.mss).map_or(1, |()| 3)
         }
         Action::TooBig | Action::TtlExceeded | Action::Unreachable => {
             let from = match verdict.road {
@@ -153,14 +163,19 @@ fn forward<F: Family>(
     if method == Method::Tunnel {
         return tunnel(memory, ifaces, buffer, packet, verdict);
     }
+    let reply = verdict.road == Road::Reply;
     if packet.kind == Kind::IcmpError {
+        if verdict.turn != Turn::None {
+            rewrite::splice_icmp_error(buffer.frame(), packet, verdict.number, reply)?;
+        }
         if method == Method::Nat {
-            let hide = verdict.road == Road::Reply;
+            let hide = reply;
             rewrite::translate_icmp_error(buffer.frame(), packet, &verdict.to, hide)?;
         }
         rewrite::decrement_ttl(buffer.frame(), packet)?;
         return rewrite::link::<F, _>(buffer, packet.l3, &verdict.hop);
     }
+    rewrite::splice(buffer, packet, (verdict.turn, verdict.number), reply)?;
     if verdict.mss != 0 {
         rewrite::clamp_mss(buffer.frame(), packet, verdict.mss)?;
     }

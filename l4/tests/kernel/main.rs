@@ -7,6 +7,7 @@
 
 mod behaviour;
 mod cases;
+mod cookies;
 mod flows;
 mod host;
 mod life;

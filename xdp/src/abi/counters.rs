@@ -69,12 +69,10 @@ reasons! {
         NoPort = "no-port",
         /// A header says what cannot be (lengths that contradict each other).
         Malformed = "malformed",
-        /// A SYN cookie did not verify.
+        /// An acknowledgement brought back no SYN cookie of ours, where nothing else can be acknowledged.
         BadCookie = "bad-cookie",
         /// The program could not change the packet's size.
         NoRoom = "no-room",
-        /// An ICMP error that speaks of none of our flows, to an address of a service, and not for this machine.
-        UnrelatedIcmp = "unrelated-icmp",
     }
 }
 
@@ -133,5 +131,6 @@ unsafe impl Plain for TraceEvent {}
 
 impl TraceEvent {
     /// The words of `verdict`, by its number.
-    pub const VERDICTS: [&'static str; 5] = ["pass", "drop", "established", "new", "reply"];
+    pub const VERDICTS: [&'static str; 6] =
+        ["pass", "drop", "established", "new", "reply", "cookie"];
 }

@@ -122,8 +122,10 @@ pub struct Flow<F: Family> {
     pub dport: u16,
     /// The way to the next hop.
     pub hop: Hop,
-    /// The tick at which it began.
-    pub began: u32,
+    /// Of a spliced flow ([`flow_flags::SPLICED`]), once the backend has answered: what is added to its sequence numbers
+    /// on their way to the client. Before that, in the client's direction the client's initial sequence number, in
+    /// the backend's the cookie, which is ours. Machine's order.
+    pub delta: u32,
 }
 
 // SAFETY: `repr(C)` of 4-aligned parts, all filled.
@@ -144,7 +146,7 @@ impl<F: Family> Default for Flow<F> {
             sport: 0,
             dport: 0,
             hop: Hop::default(),
-            began: 0,
+            delta: 0,
         }
     }
 }
@@ -166,8 +168,12 @@ pub mod flow_flags {
     pub const SYNCED: u8 = 16;
     /// Its client's direction has no entry for replies (`direct`, `tunnel`, local).
     pub const ONE_WAY: u8 = 32;
-    /// In the backend's direction of `nat`: the backend has sent a packet.
+    /// In the backend's direction of `nat`: the backend has sent a packet. Of a spliced flow, in both: it has answered the
+    /// SYN.
     pub const ANSWERED: u8 = 64;
+    /// A SYN cookie opened it: the client's handshake was with us, the backend's is with us too, and sequence numbers of
+    /// the two sides differ.
+    pub const SPLICED: u8 = 128;
 }
 
 /// Which direction of a flow an entry is for.

@@ -8,6 +8,7 @@
 
 mod backend;
 mod bucket;
+mod cookie;
 mod counters;
 mod family;
 mod flow;
@@ -20,6 +21,7 @@ mod tuple;
 pub use self::{
     backend::{Backend, Encap, Load, Method, backend_flags},
     bucket::{Bucket, LANES, Slot, buckets, held},
+    cookie::{Cookies, Guard, Secret},
     counters::{Counters, PassReason, Reason, TraceEvent},
     family::{Addr4, Addr6, Family, V4, V6},
     flow::{Flow, FlowState, Hop, Mac, Role, Template, TemplateKey, Way, flow_flags},

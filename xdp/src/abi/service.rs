@@ -96,10 +96,12 @@ pub mod service_flags {
     pub const EXPIRE_QUIESCENT: u32 = 128;
     /// QUIC connection IDs may name the backend (QUIC-LB).
     pub const QUIC_LB: u32 = 256;
-    /// SYN cookies answer for the backend (`nat` alone). The program does not act on it yet.
+    /// SYN cookies answer for the backend (`nat` alone).
     pub const SYN_COOKIES: u32 = 512;
     /// Decisions are sampled into the trace ring.
     pub const TRACE: u32 = 1024;
+    /// With `SYN_COOKIES`: only while many handshakes are open ([`super::Guard`]).
+    pub const COOKIES_AUTO: u32 = 2048;
 }
 
 /// One service. Its slot outlives its flows. 72 bytes.

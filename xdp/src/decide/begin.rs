@@ -1,8 +1,9 @@
 //! A packet of no flow: the service it is for, a backend, a new flow.
 
 use super::{
-    Action, Choice, Entry, Inserted, NO_SLOT, Road, Seen, Table, Tables, Verdict, count, depart,
-    find, follow, get, load, put, schedule, service, tcp, template,
+    Action, Choice, Entry, Inserted, NO_SLOT, Road, Seen, Table, Tables, Turn, Verdict,
+    cookie::{self, Met},
+    count, depart, find, follow, get, load, put, schedule, service, tcp, template,
 };
 use crate::{
     abi::{
@@ -24,7 +25,7 @@ use crate::{
 #[inline(always)]
 pub(super) fn choose<F: Family, T: Tables<F>>(
     tables: &T,
-    packet: &Packet<F>,
+    packet: &mut Packet<F>,
     verdict: &mut Verdict<F>,
 ) -> bool {
     let Some(slot) = service::find(tables, &packet.tuple) else {
@@ -41,6 +42,12 @@ pub(super) fn choose<F: Family, T: Tables<F>>(
         return false;
     }
     verdict.service = slot;
+    if packet.tuple.proto == proto::TCP && flags & service_flags::SYN_COOKIES != 0 {
+        let met = cookie::meet(tables, packet, flags, slot, verdict);
+        if met as u8 == Met::Decided as u8 {
+            return false;
+        }
+    }
     if packet.tuple.proto == proto::TCP {
         let first = packet.tcp_flags & (SYN | ACK | RST) == SYN;
         let sloppy = flags & service_flags::SLOPPY != 0 && packet.tcp_flags & RST == 0;
@@ -66,6 +73,12 @@ pub(super) fn take<F: Family, T: Tables<F>>(
     let chosen = verdict.backend;
     let Some(backend) = tables.backend(chosen) else {
         verdict.backend = NO_SLOT;
+        if verdict.turn as u8 == Turn::Open as u8 {
+            // The client is connected already, and would not believe ICMP: the machine's own stack resets it.
+            verdict.turn = Turn::None;
+            verdict.pass(PassReason::NoFlow);
+            return false;
+        }
         verdict.drop(Reason::NoBackend);
         verdict.action = Action::Unreachable;
         return false;
@@ -175,8 +188,11 @@ fn create<F: Family, T: Tables<F>>(
     put!(draft.method = verdict.method);
     put!(draft.backend = verdict.backend);
     put!(draft.service = verdict.service);
-    put!(draft.began = now.0);
     answers(draft, &packet.tuple);
+    if verdict.turn as u8 == Turn::Open as u8 && two_way {
+        own |= flow_flags::SPLICED;
+        put!(draft.delta = verdict.cookie);
+    }
     put!(draft.flags = own);
     if two_way {
         let taken = if own & flow_flags::FULL_NAT != 0 {
@@ -206,6 +222,7 @@ fn create<F: Family, T: Tables<F>>(
         own |= flow_flags::ACTIVE;
     }
     put!(draft.flags = own);
+    put!(draft.delta = verdict.number);
     leads(draft, &verdict.to);
     // A flow that begins in its middle has no handshake to wait for.
     if tables.insert(Table::Pending, &packet.tuple) != Inserted::Yes {
@@ -215,6 +232,7 @@ fn create<F: Family, T: Tables<F>>(
     if let Some(backend) = tables.backend(verdict.backend) {
         load::begins(tables, verdict.backend, backend, active);
     }
+    cookie::opens(tables, verdict.service, flags, packet.tuple.proto);
     tables.flow(Table::Pending, &packet.tuple)
 }
 
@@ -223,6 +241,7 @@ fn create<F: Family, T: Tables<F>>(
 pub(super) fn answers<F: Family>(draft: Entry<Flow<F>>, from: &Tuple<F>) {
     put!(draft.role = Role::Reverse as u8);
     put!(draft.flags = flow_flags::PENDING);
+    put!(draft.delta = 0);
     put!(draft.src = from.dst);
     put!(draft.dst = from.src);
     put!(draft.sport = from.dport);

@@ -2,7 +2,7 @@
 
 use super::{Entry, Tables, count, depart, get, put, way};
 use crate::{
-    abi::{Family, Flow, FlowState, Method, Role, backend_flags},
+    abi::{Family, Flow, FlowState, Method, Role, backend_flags, flow_flags},
     packet::{
         Packet,
         header::{
@@ -38,11 +38,16 @@ pub fn established<F: Family, T: Tables<F>>(
         return None;
     }
     let expires = get!(flow.expires);
-    // Its tables and its way must be as they were, and nobody may be watching.
-    if now.is_past(expires) || get!(settings.trace) != 0 || packet.ttl <= 1 || {
-        let hop = get!(flow.hop);
-        hop.generation != get!(settings.generation) || packet.length > u32::from(hop.mtu)
-    } {
+    // Its tables and its way must be as they were, its numbers the other side's, and nobody may be watching.
+    if now.is_past(expires)
+        || get!(flow.flags) & flow_flags::SPLICED != 0
+        || get!(settings.trace) != 0
+        || packet.ttl <= 1
+        || {
+            let hop = get!(flow.hop);
+            hop.generation != get!(settings.generation) || packet.length > u32::from(hop.mtu)
+        }
+    {
         return None;
     }
     let slot = get!(flow.backend);

@@ -1,8 +1,8 @@
 //! A packet of a known flow: its state, which table it belongs in, and whether it still is one.
 
 use super::{
-    Choice, Entry, Inserted, Road, Seen, Table, Tables, Verdict, at, count, depart, find, get,
-    is_over, load, put, tcp,
+    Choice, Entry, Inserted, Road, Seen, Table, Tables, Verdict, at, cookie, count, depart, find,
+    get, is_over, load, put, splice, tcp,
 };
 use crate::{
     abi::{
@@ -52,7 +52,7 @@ const _: () = assert!(size_of::<Settings>() >= core::mem::offset_of!(Settings, t
 #[inline(always)]
 pub(super) fn follow<F: Family, T: Tables<F>>(
     tables: &T,
-    packet: &Packet<F>,
+    packet: &mut Packet<F>,
     verdict: &mut Verdict<F>,
 ) -> bool {
     let Some((flow, table)) = find(tables, &packet.tuple) else {
@@ -88,6 +88,9 @@ pub(super) fn follow<F: Family, T: Tables<F>>(
     verdict.method = get!(flow.method);
     if gone {
         verdict.drop(Reason::BackendGone);
+        return true;
+    }
+    if splice::is_spliced(flow) && !splice::turn(tables, packet, flow, forward, verdict) {
         return true;
     }
     advance(tables, packet, flow, settings, now);
@@ -129,7 +132,7 @@ fn is_dead<F: Family, T: Tables<F>>(
     if forward
         && packet.tcp_flags & (SYN | ACK | RST) == SYN
         && packet.tuple.proto == proto::TCP
-        && is_over(FlowState::of(get!(flow.state)))
+        && (is_over(FlowState::of(get!(flow.state))) || splice::is_void(flow))
     {
         return true;
     }
@@ -144,7 +147,7 @@ fn is_dead<F: Family, T: Tables<F>>(
 
 /// The entry of the other direction.
 #[inline(always)]
-fn partner<F: Family, T: Tables<F>>(
+pub(super) fn partner<F: Family, T: Tables<F>>(
     tables: &T,
     flow: Entry<Flow<F>>,
     proto: u8,
@@ -170,7 +173,7 @@ pub(super) fn end<F: Family, T: Tables<F>>(
     flow: Entry<Flow<F>>,
     forward: bool,
 ) {
-    let (slot, flags) = (get!(flow.backend), get!(flow.flags));
+    let (slot, flags, service) = (get!(flow.backend), get!(flow.flags), get!(flow.service));
     let other = Tuple::new(
         get!(flow.dst),
         get!(flow.src),
@@ -196,6 +199,7 @@ pub(super) fn end<F: Family, T: Tables<F>>(
     }
     // The sweep may have been first: who took it out counts it out.
     if was_there && counted {
+        cookie::closes(tables, service, flags, key.proto);
         load::ends(tables, slot, active);
     }
 }
@@ -251,8 +255,10 @@ fn advance<F: Family, T: Tables<F>>(
             put!(other.expires = until);
         }
         if !forward {
-            // That the backend has answered is what makes an acknowledgement believable.
-            put!(flow.flags = get!(flow.flags) | flow_flags::ANSWERED);
+            // That the backend has answered is what makes an acknowledgement believable. (A spliced flow has said so.)
+            if !splice::is_spliced(flow) {
+                put!(flow.flags = get!(flow.flags) | flow_flags::ANSWERED);
+            }
             put!(flow.state = state as u8);
         }
     }
@@ -294,9 +300,11 @@ fn promote<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>, flow: Entry<
         get!(flow.sport),
         packet.tuple.proto,
     );
+    let service = get!(flow.service);
     if !raise(tables, &packet.tuple) {
         return;
     }
+    cookie::closes(tables, service, flow_flags::PENDING, packet.tuple.proto);
     if !one_way {
         let _ = raise(tables, &key);
     }

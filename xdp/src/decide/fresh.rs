@@ -114,7 +114,7 @@ pub fn fresh<F: Family, T: Tables<F>>(
     put!(draft.method = method);
     put!(draft.backend = chosen);
     put!(draft.service = slot);
-    put!(draft.began = now.0);
+    put!(draft.delta = 0);
     let mut flags = flow_flags::PENDING;
     if two_way {
         begin::answers(draft, &packet.tuple);

@@ -1,7 +1,7 @@
 //! ICMP errors go the way of the flow they speak of: an error about a packet goes where that packet came from, which is
 //! where packets of the opposite direction go.
 
-use super::{Choice, Road, Tables, Verdict, count, depart, find, get, put};
+use super::{Choice, Road, Tables, Verdict, count, depart, find, get, put, splice};
 use crate::{
     abi::{Addr6, Family, Method, PassReason, Reason, Role, Tuple, backend_flags},
     packet::Packet,
@@ -44,6 +44,7 @@ pub(super) fn decide<F: Family, T: Tables<F>>(
             get!(flow.dport),
             key.proto,
         );
+        splice::turn_error(flow, verdict);
     }
     count(tables, slot, packet.length, !forward);
     depart::depart(tables, packet, Some(flow), verdict);

@@ -4,10 +4,12 @@
 //! [`mod@fresh`] the one of a flow's
 //! first packet; [`fn@decide`] is the whole road. It follows a known flow ([`mod@follow`], with [`mod@state`]), or finds the service
 //! ([`mod@service`]), chooses a backend ([`mod@schedule`], [`mod@template`]) and begins a flow ([`mod@begin`]); both
-//! end in [`mod@depart`], which finds the way. [`mod@icmp`] and [`mod@fragment`] are the roads of those packets. What
+//! end in [`mod@depart`], which finds the way. [`mod@cookie`] is how a SYN is answered before there is a flow, and
+//! [`mod@splice`] what is different with one that began so. [`mod@icmp`] and [`mod@fragment`] are the roads of those packets. What
 //! it reads is [`Tables`]: in the kernel the maps, on the host [`mod@model`]. What it says is a [`Verdict`].
 
 mod begin;
+mod cookie;
 mod depart;
 mod established;
 mod follow;
@@ -19,6 +21,7 @@ mod load;
 pub mod model;
 pub mod schedule;
 mod service;
+mod splice;
 mod state;
 mod tables;
 mod template;
@@ -29,10 +32,12 @@ mod way;
 
 pub(crate) use self::tables::{at, get, part, put, put_hop};
 pub use self::{
+    cookie::{cookie_for, returned},
     established::{Kept, established},
     fresh::{Fresh, Left, elect, fresh},
     icmp::learn,
     load::{count, is_full},
+    splice::Turn,
     state::{Seen, is_over, tcp},
     tables::{Entry, Inserted, Journey, Route, Table, Tables},
     verdict::{Action, Choice, NO_SLOT, Road, Verdict},

@@ -11,9 +11,9 @@ use std::{boxed::Box, collections::HashMap, vec::Vec};
 use super::{Entry, Inserted, Journey, Route, Table, Tables};
 use crate::{
     abi::{
-        Addr6, Backend, Counters, Endpoint, Family, Flow, FlowState, Fragment, FragmentKey, Hop,
-        Load, Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings,
-        Template, TemplateKey, Tick, Tuple, Way,
+        Addr6, Backend, Cookies, Counters, Endpoint, Family, Flow, FlowState, Fragment,
+        FragmentKey, Guard, Hop, Load, Locality, LocalityKey, QuicConfig, QuicId, QuicKey,
+        RangeKey, Secret, Service, Settings, Template, TemplateKey, Tick, Tuple, Way,
     },
     packet::Frame,
 };
@@ -157,6 +157,12 @@ pub struct Memory<F: Family> {
     pub frame: RefCell<Vec<u8>>,
     /// Ways to backends, found before.
     pub ways: Map<u32, Way>,
+    /// What cookies are made with, at 0.
+    pub secret: Map<u32, Secret>,
+    /// Handshakes of services.
+    pub guards: Map<u32, Guard>,
+    /// Cookies of services.
+    pub cookies: Map<u32, Cookies>,
     /// Routes.
     pub router: Router,
 }
@@ -166,6 +172,15 @@ impl<F: Family> Default for Memory<F> {
     fn default() -> Self {
         let settings = Map::default();
         settings.set(0, default_settings());
+        let secret = Map::default();
+        secret.set(
+            0,
+            Secret {
+                key: [1, 2],
+                open: 4,
+                zero: 0,
+            },
+        );
         Self {
             now: Cell::new(Tick(1000)),
             seed: Cell::new(1),
@@ -188,6 +203,9 @@ impl<F: Family> Default for Memory<F> {
             quic_ids: Map::default(),
             frame: RefCell::default(),
             ways: Map::default(),
+            secret,
+            guards: Map::default(),
+            cookies: Map::default(),
             router: Box::new(|_, _, hop| {
                 hop.ifindex = 1;
                 hop.mtu = 1500;
@@ -355,6 +373,24 @@ impl<F: Family> Tables<F> for Memory<F> {
 
     fn source(&self, _ifindex: u32, _v6: bool) -> Option<Addr6> {
         Some(Addr6::default())
+    }
+
+    fn secret(&self) -> Option<Entry<Secret>> {
+        self.secret.entry(&0)
+    }
+
+    fn guard(&self, service: u32) -> Option<Entry<Guard>> {
+        if self.guards.entry(&service).is_none() {
+            self.guards.set(service, Guard::default());
+        }
+        self.guards.entry(&service)
+    }
+
+    fn cookies(&self, service: u32) -> Option<Entry<Cookies>> {
+        if self.cookies.entry(&service).is_none() {
+            self.cookies.set(service, Cookies::default());
+        }
+        self.cookies.entry(&service)
     }
 
     fn bump(&self, number: Entry<u32>, by: u32) {

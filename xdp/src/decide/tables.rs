@@ -4,9 +4,9 @@ use core::ptr::NonNull;
 
 use crate::{
     abi::{
-        Addr6, Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Load,
-        Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings, Template,
-        TemplateKey, Tick, Tuple, Way,
+        Addr6, Backend, Cookies, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Guard,
+        Hop, Load, Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Secret, Service,
+        Settings, Template, TemplateKey, Tick, Tuple, Way,
     },
     packet::Frame,
 };
@@ -214,6 +214,16 @@ pub trait Tables<F: Family>: Sized {
     /// [`fn@crate::quic::named`]; as [`Tables::pick`].
     fn named(&self, service: u32, rotations: u32, begin: u32, end: u32) -> u32 {
         crate::quic::named(self, service, (rotations, true), begin, end)
+    }
+    /// What cookies are made with.
+    fn secret(&self) -> Option<Entry<Secret>>;
+    /// A service's handshakes.
+    fn guard(&self, service: u32) -> Option<Entry<Guard>>;
+    /// A service's cookies.
+    fn cookies(&self, service: u32) -> Option<Entry<Cookies>>;
+    /// [`fn@super::returned`]; as [`Tables::pick`]. The tuple is that of the packet in hand.
+    fn returned(&self, tuple: &Tuple<F>, seq: u32, ack: u32) -> u32 {
+        super::returned(self, tuple, seq, ack)
     }
     /// Adds to a number that others add to as well.
     fn bump(&self, number: Entry<u32>, by: u32);

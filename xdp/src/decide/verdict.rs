@@ -1,5 +1,6 @@
 //! What was decided of a packet, with all that `explain` and the trace have to say of it.
 
+use super::Turn;
 use crate::abi::{Family, Hop, PassReason, Reason, Tuple};
 
 /// What becomes of the packet.
@@ -17,6 +18,8 @@ pub enum Action {
     TtlExceeded,
     /// It ends here, and the client is told that nobody listens.
     Unreachable,
+    /// It becomes the SYN-ACK that answers it, with a cookie ([`super::cookie_for`]) and the MSS [`Verdict::mss`], and goes back.
+    Cookie,
 }
 
 /// On which road it was decided.
@@ -77,6 +80,12 @@ pub struct Verdict<F: Family> {
     pub hop: Hop,
     /// The largest packet that fits, of `TooBig`.
     pub mtu: u32,
+    /// What else is done to a segment of a spliced flow, of `Forward`.
+    pub turn: Turn,
+    /// The number that [`Turn`] speaks of.
+    pub number: u32,
+    /// The cookie that opens the flow.
+    pub cookie: u32,
 }
 
 impl<F: Family> Verdict<F> {
@@ -95,6 +104,9 @@ impl<F: Family> Verdict<F> {
             to: tuple,
             hop: Hop::default(),
             mtu: 0,
+            turn: Turn::None,
+            number: 0,
+            cookie: 0,
         }
     }
 
@@ -112,6 +124,9 @@ impl<F: Family> Verdict<F> {
         self.to = tuple;
         self.hop.forget();
         self.mtu = 0;
+        self.turn = Turn::None;
+        self.number = 0;
+        self.cookie = 0;
     }
 
     /// It is dropped.
@@ -133,7 +148,7 @@ impl<F: Family> Verdict<F> {
 
     /// Why it was dropped; none if it was not.
     pub fn dropped(&self) -> Option<Reason> {
-        (!matches!(self.action, Action::Pass | Action::Forward))
+        (!matches!(self.action, Action::Pass | Action::Forward | Action::Cookie))
             .then(|| Reason::ALL.get(usize::from(self.reason)).copied())
             .flatten()
     }

@@ -5,13 +5,13 @@ use aya_ebpf::{
     helpers::{bpf_redirect, bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
 };
 use xdp::{
-    decide::{Action, Entry, Road, Verdict},
-    packet::{Frame, Packet},
+    decide::{Action, Entry, Road, Tables, Verdict, cookie_for},
+    packet::{Frame, Kind, Packet},
     rewrite::{self, Outer, Room},
     verifier::opaque,
 };
 
-use super::tables::{lookup, map};
+use super::tables::{Kernel, lookup, map};
 use crate::abi::{Backend, Encap, Family, Hop, Method, Tuple, V4, V6, Way, backend_flags};
 
 /// The packet in the kernel's hands.
@@ -113,6 +113,40 @@ pub(super) fn error<F: Family>(
         return 0;
     }
     u32::from(rewrite::link::<F, _>(context, packet.l3, &verdict.hop).is_some())
+}
+
+/// Changes a segment of a spliced flow, or an ICMP error about one, as its verdict says, before it is translated. 0: it
+/// could not be changed so.
+#[inline(always)]
+pub(super) fn splice<F: Family>(
+    context: &mut Context,
+    packet: &Packet<F>,
+    verdict: &Verdict<F>,
+) -> u32 {
+    let reply = verdict.road as u8 == Road::Reply as u8;
+    let done = if packet.kind == Kind::IcmpError {
+        rewrite::splice_icmp_error(context.frame(), packet, verdict.number, reply)
+    } else {
+        rewrite::splice(context, packet, (verdict.turn, verdict.number), reply)
+    };
+    u32::from(done.is_some())
+}
+
+/// Turns a SYN into the SYN-ACK that answers it with a cookie. 0: it could not be changed so.
+#[inline(always)]
+pub(super) fn greet<F: Family>(
+    kernel: &Kernel,
+    context: &mut Context,
+    packet: &Packet<F>,
+    verdict: &Verdict<F>,
+) -> u32
+where
+    Kernel: Tables<F>,
+{
+    let Some(cookie) = cookie_for(kernel, packet) else {
+        return 0;
+    };
+    u32::from(rewrite::syn_ack(context, packet, cookie, verdict.mss).is_some())
 }
 
 /// Turns a packet into the ICMP error that it causes. 0: there is none.

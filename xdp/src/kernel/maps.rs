@@ -8,9 +8,9 @@ use aya_ebpf::{
 use xdp::{decide::Verdict, packet::Packet};
 
 use crate::abi::{
-    self, Backend, Bucket, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Iface, Load,
-    Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, ResolveKey, Service, Settings,
-    Template, TemplateKey, V4, V6, Way,
+    self, Backend, Bucket, Cookies, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Guard,
+    Iface, Load, Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, ResolveKey, Secret,
+    Service, Settings, Template, TemplateKey, V4, V6, Way,
 };
 
 /// What is known and decided of a packet.
@@ -112,6 +112,13 @@ pub(crate) static COUNTERS: PerCpuArray<Counters, BACKEND_SLOTS> = PerCpuArray::
 pub(crate) static DROPS: PerCpuArray<u64, REASONS> = PerCpuArray::new();
 #[btf_map]
 pub(crate) static PASSES: PerCpuArray<u64, REASONS> = PerCpuArray::new();
+/// What SYN cookies are made with.
+#[btf_map]
+pub(crate) static SECRET: Array<Secret, 1> = Array::new();
+#[btf_map]
+pub(crate) static GUARDS: Array<Guard, SERVICE_SLOTS, MMAPABLE> = Array::new();
+#[btf_map]
+pub(crate) static COOKIES: PerCpuArray<Cookies, SERVICE_SLOTS> = PerCpuArray::new();
 /// Each processor's own: one that is written is never read half.
 #[btf_map]
 pub(crate) static WAYS: PerCpuArray<Way, BACKEND_SLOTS> = PerCpuArray::new();

@@ -262,6 +262,12 @@ where
             }
             dropped(Reason::NoRoom as u32)
         }
+        Action::Cookie => {
+            if F::greet(ctx) {
+                return xdp_action::XDP_TX;
+            }
+            dropped(Reason::NoRoom as u32)
+        }
         Action::TooBig | Action::TtlExceeded | Action::Unreachable => {
             if F::answer(ctx) {
                 let _ = dropped(reason);

@@ -3,7 +3,7 @@
 
 use aya_ebpf::bindings::xdp_md;
 use xdp::{
-    decide::{self, Choice, Entry, Road, Stage},
+    decide::{self, Choice, Entry, Road, Stage, Turn},
     packet::{self, Frame, Inside, Kind, Packet},
     rewrite::Room,
     verifier::below,
@@ -41,6 +41,8 @@ pub(super) trait Staged: Family {
     fn learn(ctx: *mut xdp_md);
     /// Turns the packet into the error it causes.
     fn answer(ctx: *mut xdp_md) -> bool;
+    /// Turns a SYN into its answer with a cookie.
+    fn greet(ctx: *mut xdp_md) -> bool;
 }
 
 /// The kernel's tables for a packet.
@@ -106,7 +108,8 @@ pub(super) fn bounded<F: Family>(packet: &Packet<F>) -> Packet<F> {
 
 macro_rules! stages {
     ($family:ident, $work:ident, $error:ident, $recall:ident, $follow:ident, $choose:ident, $begin:ident, $keep:ident, $trace:ident,
-     $plain:ident, $tunnel:ident, $inner:ident, $answer:ident, $home:ident, $learn:ident, $take:ident, $ready:ident, $chosen:ident, $common:ident) => {
+     $plain:ident, $tunnel:ident, $inner:ident, $answer:ident, $home:ident, $learn:ident, $take:ident, $ready:ident, $chosen:ident, $common:ident, $splice:ident, $greet:ident,
+     $returned:ident) => {
         impl Staged for $family {
             #[inline(always)]
             fn work() -> Option<Entry<Work<$family>>> {
@@ -157,6 +160,9 @@ macro_rules! stages {
                 };
                 // SAFETY: this processor's value.
                 let work = unsafe { &*work.as_ptr() };
+                if work.verdict.turn as u8 != Turn::None as u8 && $splice(ctx) == 0 {
+                    return false;
+                }
                 0 != if Method::of(work.verdict.method) == Method::Tunnel {
                     $tunnel(ctx)
                 } else if work.packet.kind == Kind::IcmpError {
@@ -174,6 +180,11 @@ macro_rules! stages {
             #[inline(always)]
             fn answer(ctx: *mut xdp_md) -> bool {
                 $answer(ctx) != 0
+            }
+
+            #[inline(always)]
+            fn greet(ctx: *mut xdp_md) -> bool {
+                $greet(ctx) != 0
             }
         }
 
@@ -350,16 +361,54 @@ macro_rules! stages {
             let work = unsafe { &*work.as_ptr() };
             act::answer(&mut Context(ctx), &bounded(&work.packet), &work.verdict)
         }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $splice(ctx: *mut xdp_md) -> u32 {
+            let Some(work) = <$family>::work() else {
+                return 0;
+            };
+            // SAFETY: this processor's value.
+            let work = unsafe { &*work.as_ptr() };
+            act::splice(&mut Context(ctx), &bounded(&work.packet), &work.verdict)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $greet(ctx: *mut xdp_md) -> u32 {
+            let Some(work) = <$family>::work() else {
+                return 0;
+            };
+            // SAFETY: this processor's value.
+            let work = unsafe { &*work.as_ptr() };
+            act::greet(
+                &kernel(ctx),
+                &mut Context(ctx),
+                &bounded(&work.packet),
+                &work.verdict,
+            )
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub(super) extern "C" fn $returned(seq: u32, ack: u32) -> u32 {
+            let Some(work) = <$family>::work() else {
+                return 0;
+            };
+            // SAFETY: this processor's value.
+            let tuple = unsafe { (*work.as_ptr()).packet.tuple };
+            decide::returned::<$family, _>(&apart(), &tuple, seq, ack)
+        }
     };
 }
 
 stages!(
     V4, WORK4, error4, recall4, follow4, choose4, begin4, keep4, trace4, plain4, tunnel4, inner4,
-    answer4, home4, learn4, take4, ready4, chosen4, common4
+    answer4, home4, learn4, take4, ready4, chosen4, common4, splice4, greet4, returned4
 );
 stages!(
     V6, WORK6, error6, recall6, follow6, choose6, begin6, keep6, trace6, plain6, tunnel6, inner6,
-    answer6, home6, learn6, take6, ready6, chosen6, common6
+    answer6, home6, learn6, take6, ready6, chosen6, common6, splice6, greet6, returned6
 );
 
 /// The tables without a packet.

@@ -14,9 +14,9 @@ use xdp::{
 
 use super::{act::Context, fib};
 use crate::abi::{
-    Addr6, Backend, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Hop, Iface, LANES,
-    Load, Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Service, Settings,
-    Template, TemplateKey, Tick, Tuple, V4, V6, Way,
+    Addr6, Backend, Cookies, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Guard, Hop,
+    Iface, LANES, Load, Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Secret,
+    Service, Settings, Template, TemplateKey, Tick, Tuple, V4, V6, Way,
 };
 
 /// In any case.
@@ -64,7 +64,7 @@ pub(super) fn update<K, V>(map: *mut c_void, key: &K, value: &V, flags: u64) -> 
 
 macro_rules! tables {
     ($family:ident, $locate:ident, $insert:ident, $remove:ident, $endpoints:ident, $ranges:ident, $templates:ident, $fragments:ident,
-     $locality:ident, $home:ident) => {
+     $locality:ident, $home:ident, $returned:ident) => {
         impl Tables<$family> for Kernel {
             #[inline(always)]
             fn now(&self) -> Tick {
@@ -277,6 +277,26 @@ macro_rules! tables {
             }
 
             #[inline(always)]
+            fn secret(&self) -> Option<Entry<Secret>> {
+                lookup(map!(SECRET), &0_u32)
+            }
+
+            #[inline(always)]
+            fn guard(&self, service: u32) -> Option<Entry<Guard>> {
+                lookup(map!(GUARDS), &service)
+            }
+
+            #[inline(always)]
+            fn cookies(&self, service: u32) -> Option<Entry<Cookies>> {
+                lookup(map!(COOKIES), &service)
+            }
+
+            #[inline(always)]
+            fn returned(&self, _tuple: &Tuple<$family>, seq: u32, ack: u32) -> u32 {
+                super::stages::$returned(seq, ack)
+            }
+
+            #[inline(always)]
             fn bump(&self, number: Entry<u32>, by: u32) {
                 // SAFETY: a number in a map's value, aligned.
                 let _ = unsafe { fetch_add(number.as_ptr(), by) };
@@ -286,10 +306,12 @@ macro_rules! tables {
 }
 
 tables!(
-    V4, locate4, insert4, remove4, ENDPOINTS4, RANGES4, TEMPLATES4, FRAGMENTS4, LOCALITY4, home4
+    V4, locate4, insert4, remove4, ENDPOINTS4, RANGES4, TEMPLATES4, FRAGMENTS4, LOCALITY4, home4,
+    returned4
 );
 tables!(
-    V6, locate6, insert6, remove6, ENDPOINTS6, RANGES6, TEMPLATES6, FRAGMENTS6, LOCALITY6, home6
+    V6, locate6, insert6, remove6, ENDPOINTS6, RANGES6, TEMPLATES6, FRAGMENTS6, LOCALITY6, home6,
+    returned6
 );
 
 /// Adds atomically; what was there before. (`AtomicU32` has no such method on this target.)

@@ -56,6 +56,7 @@ fn emit<F: Family>(ifindex: u32, length: u32, packet: &Packet<F>, verdict: &Verd
             (Action::Forward, Road::Established) => 2,
             (Action::Forward, Road::New) => 3,
             (Action::Forward, Road::Reply) => 4,
+            (Action::Cookie, _) => 5,
             _ => 1,
         },
         reason: verdict.reason,

@@ -188,7 +188,7 @@ pub(super) fn swapped(ethernet: Ethernet) -> Ethernet {
 
 /// Whether an address is of one host: not unspecified, multicast, broadcast or (IPv4) reserved.
 #[inline(always)]
-fn is_one_host<F: Family>(address: F::Addr) -> bool {
+pub(crate) fn is_one_host<F: Family>(address: F::Addr) -> bool {
     let wide = F::widen(address);
     let first = u32::from_be(wide.a) >> 24;
     if F::IS_V6 {

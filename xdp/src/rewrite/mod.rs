@@ -4,7 +4,8 @@
 //! the change (it is then in an undefined state: drop it). Checksums are mended for what changed. What changes the
 //! frame's size works on a [`Room`]:
 //! [`mod@nat`] and [`mod@icmp`] translate, [`mod@link`] addresses the next hop, [`mod@tunnel`] encapsulates, [`mod@answer`] turns
-//! a packet into the ICMP error it causes, [`mod@tcp`] knows the options of a SYN and answers it with a cookie.
+//! a packet into the ICMP error it causes, [`mod@tcp`] knows the options of a SYN and answers it with a cookie, [`mod@splice`] what flows look like that
+//! a cookie opened.
 
 mod answer;
 mod checksum;
@@ -12,17 +13,20 @@ mod icmp;
 mod link;
 mod nat;
 mod room;
+mod splice;
 mod sum;
 mod tcp;
 mod tunnel;
 
+pub(crate) use self::answer::is_one_host;
 pub use self::{
     answer::{too_big, ttl_exceeded, unreachable},
     icmp::translate_icmp_error,
     link::link,
     nat::{decrement_ttl, translate},
     room::Room,
-    tcp::{clamp_mss, syn_ack},
+    splice::{splice, splice_icmp_error},
+    tcp::{clamp_mss, offered_mss, syn_ack},
     tunnel::{Outer, encapsulate, overhead},
 };
 

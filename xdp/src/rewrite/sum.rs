@@ -3,7 +3,11 @@
 use super::checksum::fold;
 use crate::{
     abi::Family,
-    packet::{Frame, header::Ipv4, merge},
+    packet::{
+        Frame,
+        header::{Ipv4, Tcp},
+        merge,
+    },
     verifier::opaque,
 };
 
@@ -47,6 +51,17 @@ impl Sum {
         self.address::<F>(dst);
         self.words(length.to_be());
         self.words(u32::from(proto).to_be());
+    }
+
+    /// A TCP header without options whose checksum field is 0.
+    #[inline(always)]
+    pub(super) fn tcp(&mut self, tcp: &Tcp) {
+        self.words(u32::from(tcp.ports.src) | u32::from(tcp.ports.dst) << 16);
+        self.words(tcp.seq);
+        self.words(tcp.ack);
+        self.word((u16::from(tcp.offset) << 8 | u16::from(tcp.flags)).to_be());
+        self.word(tcp.window);
+        self.word(tcp.urgent);
     }
 
     /// All bytes of a range that begins at an even offset of what the checksum covers.

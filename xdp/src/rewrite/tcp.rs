@@ -37,7 +37,27 @@ pub fn clamp_mss<F: Family>(frame: Frame, packet: &Packet<F>, mss: u16) -> Optio
     {
         return Some(());
     }
-    let tcp: Tcp = frame.read(packet.l4)?;
+    let found = find_mss(frame, packet.l4)?;
+    if found == 0 {
+        return Some(());
+    }
+    lower(frame, packet.l4, found, mss)
+}
+
+/// The MSS that a SYN offers; 0: it says none. None: the frame is too short.
+#[inline(always)]
+pub fn offered_mss<F: Family>(frame: Frame, packet: &Packet<F>) -> Option<u16> {
+    let found = find_mss(frame, packet.l4)?;
+    if found == 0 {
+        return Some(0);
+    }
+    Some(u16::from_be(frame.read(packet.l4 + found)?))
+}
+
+/// Where the MSS lies that the options of the TCP header at `l4` say, from there on; 0: they say none.
+#[inline(always)]
+fn find_mss(frame: Frame, l4: usize) -> Option<usize> {
+    let tcp: Tcp = frame.read(l4)?;
     let end = usize::from(tcp.offset >> 4) * 4;
     let mut at = size_of::<Tcp>();
     let mut found = 0;
@@ -47,7 +67,7 @@ pub fn clamp_mss<F: Family>(frame: Frame, packet: &Packet<F>, mss: u16) -> Optio
         }
         // Less than 60 already; said anew, so that to the verifier each turn begins as the one before.
         at = below(at, 0x3f);
-        let [kind, length] = frame.read::<u16>(packet.l4 + at)?.to_ne_bytes();
+        let [kind, length] = frame.read::<u16>(l4 + at)?.to_ne_bytes();
         let length = match kind {
             option::NOTHING => 1,
             _ => usize::from(length),
@@ -60,10 +80,7 @@ pub fn clamp_mss<F: Family>(frame: Frame, packet: &Packet<F>, mss: u16) -> Optio
         }
         at += length;
     }
-    if found == 0 {
-        return Some(());
-    }
-    lower(frame, packet.l4, found, mss)
+    Some(found)
 }
 
 /// Lowers the MSS that lies `at` bytes into the TCP header.
@@ -86,10 +103,18 @@ fn lower(frame: Frame, l4: usize, at: usize, mss: u16) -> Option<()> {
     frame.write(at, delta.mend(frame.read(at)?))
 }
 
+/// The option that says an MSS, as it lies in the packet.
+#[inline(always)]
+pub(super) fn mss_option(mss: u16) -> u32 {
+    let kind = u32::from(option::MSS) << 24 | (option::MSS_LENGTH as u32) << 16;
+    (kind | u32::from(mss)).to_be()
+}
+
 /// Turns a SYN into the SYN-ACK that answers it, with a cookie as its sequence number (machine's order) and `mss` as
-/// the only option. The frame is to leave by the device it came in by.
+/// the only option. Its window is closed: the client sends nothing until a backend has one to offer. The frame is to
+/// leave by the device it came in by.
 ///
-/// None if it is no SYN, has IP options or extension headers, or there was no room.
+/// None if it is no SYN, or there was no room.
 #[inline(always)]
 pub fn syn_ack<F: Family, R: Room>(
     room: &mut R,
@@ -97,16 +122,16 @@ pub fn syn_ack<F: Family, R: Room>(
     seq: u32,
     mss: u16,
 ) -> Option<()> {
-    let flags = tcp_flags::SYN | tcp_flags::ACK | tcp_flags::RST | tcp_flags::FIN;
+    let flags = tcp_flags::SYN | tcp_flags::ACK | tcp_flags::RST;
     let (l3, l4) = (packet.l3, packet.l3 + F::HEADER);
     let tuple = packet.tuple.reversed();
     if tuple.proto != proto::TCP
         || packet.tcp_flags & flags != tcp_flags::SYN
         || packet.kind != Kind::Whole
-        || packet.l4 != l4
     {
         return None;
     }
+    let syn: Tcp = room.frame().read(packet.l4)?;
     let header = size_of::<Tcp>() + option::MSS_LENGTH;
     if !room.frame().ends_at(l4 + header) {
         room.cut(l4 + header)?;
@@ -123,7 +148,6 @@ pub fn syn_ack<F: Family, R: Room>(
         0,
         proto::TCP,
     )?;
-    let syn: Tcp = frame.read(l4)?;
     let mut tcp = Tcp {
         ports: Ports {
             src: tuple.sport,
@@ -133,20 +157,15 @@ pub fn syn_ack<F: Family, R: Room>(
         ack: u32::from_be(syn.seq).wrapping_add(1).to_be(),
         offset: (header as u8 / 4) << 4,
         flags: tcp_flags::SYN | tcp_flags::ACK,
-        window: u16::MAX,
+        window: 0,
         checksum: 0,
         urgent: 0,
     };
-    let kind = u32::from(option::MSS) << 24 | (option::MSS_LENGTH as u32) << 16;
-    let options = (kind | u32::from(mss)).to_be();
+    let options = mss_option(mss);
     frame.write(l4 + size_of::<Tcp>(), options)?;
     let mut sum = Sum::default();
     sum.pseudo::<F>(tuple.src, tuple.dst, proto::TCP, header as u32);
-    sum.words(u32::from(tcp.ports.src) | u32::from(tcp.ports.dst) << 16);
-    sum.words(tcp.seq);
-    sum.words(tcp.ack);
-    sum.word((u16::from(tcp.offset) << 8 | u16::from(tcp.flags)).to_be());
-    sum.word(tcp.window);
+    sum.tcp(&tcp);
     sum.words(options);
     tcp.checksum = sum.checksum();
     frame.write(l4, tcp)

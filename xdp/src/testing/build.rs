@@ -22,6 +22,8 @@ pub struct Builder {
     options: Vec<u8>,
     extensions: Vec<(u8, Vec<u8>)>,
     fragment: Option<(u16, bool)>,
+    numbers: (u32, u32),
+    window: u16,
 }
 
 impl Builder {
@@ -40,6 +42,8 @@ impl Builder {
             options: Vec::new(),
             extensions: Vec::new(),
             fragment: None,
+            numbers: (0x0102_0304, 0x0506_0708),
+            window: 0x2000,
         }
     }
 
@@ -105,21 +109,26 @@ impl Builder {
         self
     }
 
+    /// TCP's sequence and acknowledgement numbers.
+    pub fn numbers(mut self, seq: u32, ack: u32) -> Self {
+        self.numbers = (seq, ack);
+        self
+    }
+
+    /// TCP's window.
+    pub fn window(mut self, window: u16) -> Self {
+        self.window = window;
+        self
+    }
+
     /// A TCP segment with these flags.
     pub fn tcp(&self, flags: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
         let mut bytes = self.ports();
-        bytes.extend(0x0102_0304_u32.to_be_bytes());
-        bytes.extend(0x0506_0708_u32.to_be_bytes());
-        bytes.extend([
-            (((20 + options.len()) / 4) << 4) as u8,
-            flags,
-            0x20,
-            0,
-            0,
-            0,
-            0,
-            0,
-        ]);
+        let [high, low] = self.window.to_be_bytes();
+        let offset = (((20 + options.len()) / 4) << 4) as u8;
+        bytes.extend(self.numbers.0.to_be_bytes());
+        bytes.extend(self.numbers.1.to_be_bytes());
+        bytes.extend([offset, flags, high, low, 0, 0, 0, 0]);
         bytes.extend(options);
         bytes.extend(payload);
         self.transport(proto::TCP, bytes, Some(16))

@@ -173,6 +173,7 @@ mod tests {
                 ..theirs::Traffic::default()
             },
             rates: theirs::Rates::default(),
+            cookies: None,
             // The first as the configuration has it, with the port left out.
             backends: vec![backend("10.0.0.1:0", 10), backend("10.0.0.2:8080", 20)],
         }];

@@ -125,8 +125,27 @@ pub(crate) struct KernelService {
     pub traffic: Traffic,
     /// The same per second, over the last seconds.
     pub rates: Traffic,
+    /// Its SYN cookies; none: it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookies: Option<SynCookies>,
     /// Its backends in the order of the configuration, those that were removed and still have connections last.
     pub backends: Vec<KernelBackend>,
+}
+
+/// SYN cookies of a service that the kernel forwards, since its tables were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct SynCookies {
+    /// Whether SYNs are answered with them now.
+    pub active: bool,
+    /// Handshakes that are open, of a service that has `"auto"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<u32>,
+    /// SYNs that were answered with one.
+    pub sent: u64,
+    /// Connections that began with one.
+    pub accepted: u64,
+    /// Acknowledgements that brought back none of ours, and were dropped.
+    pub bad: u64,
 }
 
 /// A backend of a service that the kernel forwards.
@@ -247,7 +266,7 @@ pub(crate) struct Decision {
     pub destination: String,
     /// `tcp`, `udp` or `sctp`.
     pub protocol: String,
-    /// `new`, `established`, `reply`, `drop` or `pass`.
+    /// `new`, `established`, `reply`, `cookie`, `drop` or `pass`.
     pub verdict: String,
     /// Why it was dropped or passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -18,7 +18,7 @@ pub(crate) use self::{
     ipvs::{IpvsConnections, IpvsEdits, IpvsOutcomes, IpvsTable},
     l4::{
         Attachment, Connection, Connections, Decision, Draining, KernelBackend, KernelLoad,
-        KernelService, L4Status, ReasonCount, StateTimeout, Sweep, TableFill, Traffic,
+        KernelService, L4Status, ReasonCount, StateTimeout, Sweep, SynCookies, TableFill, Traffic,
     },
     problem::{
         Applied, Change, Diagnostic, Done, DrainRequest, Problem, Severity, StopRequest,

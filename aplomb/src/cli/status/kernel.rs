@@ -1,7 +1,9 @@
 //! The kernel data plane in `aplomb status`.
 
 use super::super::table::{Table, bytes, rate};
-use crate::api::model::{KernelBackend, L4Status, PoolStatus, ReasonCount, ServiceStatus};
+use crate::api::model::{
+    KernelBackend, L4Status, PoolStatus, ReasonCount, ServiceStatus, SynCookies,
+};
 
 /// Where it is attached, how full it is, what it dropped, what went wrong.
 pub(super) fn plane(l4: &L4Status) -> String {
@@ -68,6 +70,7 @@ pub(super) fn service(service: &ServiceStatus) -> String {
         "\nservice {}: {}, {}, {} active and {} inactive connections\n",
         service.name, service.kind, kernel.balance, kernel.active, kernel.inactive
     );
+    text += &kernel.cookies.as_ref().map_or_else(String::new, cookies);
     let mut table = Table::new(&[
         "BACKEND",
         "FORWARD",
@@ -106,6 +109,18 @@ pub(super) fn service(service: &ServiceStatus) -> String {
     }
     text += &table.render("  ");
     text
+}
+
+fn cookies(cookies: &SynCookies) -> String {
+    let on = if cookies.active { "on" } else { "off" };
+    let open = match cookies.open {
+        Some(open) => format!(" ({open} handshakes open)"),
+        None => String::new(),
+    };
+    format!(
+        "  SYN cookies: {on}{open}, {} sent, {} accepted, {} bad\n",
+        cookies.sent, cookies.accepted, cookies.bad
+    )
 }
 
 fn remark(backend: &KernelBackend) -> String {
@@ -204,6 +219,13 @@ mod tests {
             kernel: Some(KernelService {
                 balance: "wlc".into(),
                 inactive: 17,
+                cookies: Some(SynCookies {
+                    active: true,
+                    open: Some(9000),
+                    sent: 12,
+                    accepted: 3,
+                    bad: 1,
+                }),
                 backends: vec![
                     backend("10.0.0.1:80", true, 5),
                     backend("10.0.0.2:80", false, 12),
@@ -218,6 +240,12 @@ mod tests {
         );
         assert!(
             text.contains("  10.0.0.1:80  tunnel gue:6080       3       0      5 "),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "\n  SYN cookies: on (9000 handshakes open), 12 sent, 3 accepted, 1 bad\n"
+            ),
             "{text}"
         );
         assert!(text.ends_with("takes no new ones, 12 left\n"), "{text}");

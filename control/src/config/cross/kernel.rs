@@ -12,7 +12,10 @@ use crate::{
         },
         walk::Cx,
     },
-    spec::{BackendSpec, Balance, Forward, HashKey, KernelSpec, NatSource, ProbeKind, ServerId},
+    spec::{
+        BackendSpec, Balance, Forward, HashKey, KernelSpec, NatSource, ProbeKind, ServerId,
+        SynCookies,
+    },
 };
 
 /// Who uses a pool.
@@ -151,7 +154,7 @@ impl Pair<'_> {
         }
         if let Some(at) = places
             .forward
-            .filter(|_| self.spec.syn_cookies && forward != Forward::Nat)
+            .filter(|_| self.spec.syn_cookies != SynCookies::Off && forward != Forward::Nat)
         {
             let problem = Problem::error(at, "`syn-cookies` are for nat only")
                 .related(self.span, "used by a service that has them");

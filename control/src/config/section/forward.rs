@@ -1,10 +1,10 @@
 //! What goes with some protocols or some ways of forwarding only: the keys of `[[service]]` that say `only` in their
 //! table, and what that cannot tell. What a service and its pool ask of each other is in [`crate::config::cross`].
 
-use super::service::ServiceKeys;
+use super::{kernel, service::ServiceKeys};
 use crate::{
-    config::{diagnostic::Problem, kind::Key, unsupported, walk::Cx},
-    spec::{Forward, Listen, Scheme},
+    config::{diagnostic::Problem, kind::Key, walk::Cx},
+    spec::{Forward, Listen, Scheme, SynCookies},
 };
 
 impl ServiceKeys {
@@ -77,6 +77,7 @@ impl ServiceKeys {
             let message = format!("`{key}` is for {what} only, this service listens for {scheme}");
             Some(Problem::error(place, message).help(format!("leave `{key}` out")))
         };
+        let cookies = kernel::syn_cookies(&self.syn_cookies) != SynCookies::Off;
         let (tcp, udp) = (scheme == Scheme::Tcp, scheme == Scheme::Udp);
         let problems = [
             wrong("one-packet", "one_packet", *self.one_packet, udp, "udp"),
@@ -84,17 +85,19 @@ impl ServiceKeys {
             wrong("quic-lb", "quic_lb", true, udp, "udp"),
             wrong("sloppy", "sloppy", *self.sloppy, !udp, "tcp and sctp"),
             wrong("mss", "mss", true, tcp, "tcp"),
-            wrong("syn-cookies", "syn_cookies", *self.syn_cookies, tcp, "tcp"),
+            wrong("syn-cookies", "syn_cookies", cookies, tcp, "tcp"),
         ];
         for problem in problems.into_iter().flatten() {
             cx.push(problem);
         }
-        let cookies = self
-            .given
-            .place("syn_cookies")
-            .filter(|_| tcp && *self.forward == Forward::Nat);
-        if let Some(place) = cookies.filter(|_| *self.syn_cookies) {
-            cx.push(unsupported::syn_cookies(place));
+        let sloppy = self.given.place("sloppy").filter(|_| *self.sloppy);
+        if let Some(place) = sloppy.filter(|_| tcp && cookies) {
+            let message = "`sloppy` lets any packet begin a flow, `syn-cookies` only one that brings a cookie back";
+            let mut problem = Problem::error(place, message);
+            if let Some(other) = self.given.place("syn_cookies") {
+                problem = problem.related(other, "asked for here");
+            }
+            cx.push(problem.help("leave one of the two out"));
         }
     }
 }

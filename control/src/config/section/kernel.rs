@@ -18,8 +18,8 @@ use crate::{
         walk::{At, Cx, quote, too_many, unique},
     },
     spec::{
-        NatSource, PersistenceSpec, QuicLbConfig, QuicLbKey, QuicLbSpec, ServerId, TunnelKind,
-        TunnelSpec,
+        NatSource, PersistenceSpec, QuicLbConfig, QuicLbKey, QuicLbSpec, ServerId, SynCookies,
+        TunnelKind, TunnelSpec,
     },
 };
 
@@ -151,6 +151,34 @@ fn follower(ip: IpAddr) -> Option<IpAddr> {
         IpAddr::V4(ip) => Ipv4Addr::from(u32::from(ip).checked_add(1)?).into(),
         IpAddr::V6(ip) => std::net::Ipv6Addr::from(u128::from(ip).checked_add(1)?).into(),
     })
+}
+
+/// When SYNs are answered with cookies.
+pub(in crate::config) type Cookies = Either<bool, Automatic>;
+
+/// `auto`.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::config) struct Automatic;
+
+impl Form for Automatic {
+    const WHAT: &'static str = "\"auto\"";
+    const EXAMPLE: &'static str = "auto";
+    const PATTERN: &'static str = "^auto$";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        match text {
+            "auto" => Ok(Self),
+            _ => Err(is_not::<Self>(text).help("write \"auto\", or true or false without quotes")),
+        }
+    }
+}
+
+pub(in crate::config) fn syn_cookies(given: &Cookies) -> SynCookies {
+    match given {
+        Either::One(false) => SynCookies::Off,
+        Either::One(true) => SynCookies::On,
+        Either::Other(Automatic) => SynCookies::Auto,
+    }
 }
 
 words!(TunnelKind {

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use super::{
     admin::TlsKeys,
     http::{ForwardedKeys, LimitKeys, RetryKeys, TimeoutKeys, networks},
-    kernel::{self, LONGEST, Persistence, QuicLbKeys, Source, Tunnel},
+    kernel::{self, Cookies, LONGEST, Persistence, QuicLbKeys, Source, Tunnel},
     log::{AccessLog, access_log},
     route::{self, PlacedRoute, RouteKeys},
 };
@@ -88,8 +88,8 @@ section! {
         tunnel: Tunnel, default "\"ipip\"", only "tunnel";
         /// The most that the MSS of a TCP connection may be, bytes: what fits into the tunnel.
         mss: Int<536, 65_495>, absent "it is left alone", only "nat" "direct" "tunnel";
-        /// SYNs are answered with cookies on behalf of the backend while it is flooded. Not in this build yet.
-        syn_cookies: bool, default "false", only "nat";
+        /// SYNs of TCP are answered with cookies for the backend, which sees a connection only when the client has acknowledged that: `true`, or `"auto"` for while an eighth of `max-handshakes` are open.
+        syn_cookies: Cookies, default "false", only "nat";
         /// Connection IDs of QUIC that name the backend; several with different rotation ids.
         quic_lb: OneOrMany<QuicLbKeys>, absent "they are not looked at", only "nat" "direct" "tunnel";
         /// How long an idle flow of UDP is remembered.
@@ -211,7 +211,7 @@ impl ServiceKeys {
                 source: kernel::source(self.source, cx),
                 tunnel: kernel::tunnel(self.tunnel.value, cx),
                 mss: self.mss.map(|n| n.to()),
-                syn_cookies: *self.syn_cookies,
+                syn_cookies: kernel::syn_cookies(&self.syn_cookies),
                 quic_lb: self.quic_lb.map(|at| kernel::quic_lb(at, cx)),
                 udp_timeout: self.udp_timeout.map(|at| at.0),
                 expire_removed: *self.expire_removed,

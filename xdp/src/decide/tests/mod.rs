@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cookies;
 mod flows;
 mod fresh;
 mod quic;

@@ -1,11 +1,11 @@
 //! Frames that become answers.
 
-use super::{Read, four, read, six};
+use super::{Read, addr, four, read, six};
 use crate::{
-    abi::{Family, V4, V6},
+    abi::{V4, V6},
     packet::{Kind, header::proto},
-    rewrite::{Room, syn_ack, too_big, ttl_exceeded},
-    testing::{Buffer, tcp_options, verify},
+    rewrite::{Room, offered_mss, syn_ack, too_big, ttl_exceeded},
+    testing::{Buffer, Builder, tcp_options, verify},
 };
 
 /// The error a packet causes, judged: its type, code and the field behind, and how much it quotes.
@@ -92,35 +92,47 @@ fn no_error_about_errors_later_fragments_and_groups() {
         "255.255.255.255:1",
         "127.0.0.1:1",
     ] {
-        let builder = crate::testing::Builder::new(super::addr(source), super::addr("10.0.0.1:1"));
+        let builder = Builder::new(addr(source), addr("10.0.0.1:1"));
         assert_eq!(about(&builder.udp(b"")), None, "{source}");
     }
 }
 
-fn cookie<F: Read>(frame: &[u8]) {
+/// The answer to a SYN, against one made from scratch.
+fn cookie<F: Read>(frame: &[u8], answer: &Builder) {
     let mut buffer = Buffer::new(frame);
     let packet = read::<F>(&buffer);
     syn_ack(&mut buffer, &packet, 0xaabb_ccdd, 1460).unwrap();
-    let bytes = buffer.bytes();
-    verify(&bytes).unwrap();
-    assert_eq!((&bytes[..6], &bytes[6..12]), (&frame[6..12], &frame[..6]));
-    let after = read::<F>(&buffer);
-    assert_eq!(after.tuple, packet.tuple.reversed());
-    assert_eq!((after.tcp_flags, after.tuple.proto), (0x12, proto::TCP));
-    let tcp = &bytes[after.l4..];
-    assert_eq!((tcp.len(), after.length as usize), (24, F::HEADER + 24));
-    assert_eq!(tcp[4..12], [0xaa, 0xbb, 0xcc, 0xdd, 1, 2, 3, 5]);
-    assert_eq!(tcp[20..], [2, 4, 5, 0xb4]);
+    let answer = answer
+        .clone()
+        .ttl(64)
+        .id(0)
+        .label(0)
+        .numbers(0xaabb_ccdd, 0x0102_0305)
+        .window(0);
+    let mut wanted = answer.tcp(0x12, &tcp_options(0, 1460), b"");
+    wanted[..6].copy_from_slice(&frame[6..12]);
+    wanted[6..12].copy_from_slice(&frame[..6]);
+    assert_eq!(buffer.bytes(), wanted);
 }
 
 #[test]
 fn a_syn_becomes_its_answer() {
-    cookie::<V4>(&four().tcp(2, &[], b""));
-    cookie::<V4>(&four().vlan(4).tcp(0xc2, &tcp_options(8, 1460), b""));
-    cookie::<V6>(&six().tcp(2, &tcp_options(0, 9000), b"data"));
+    let back = Builder::new(addr("192.168.5.6:80"), addr("10.1.2.3:1000"));
+    cookie::<V4>(&four().tcp(2, &[], b""), &back);
+    let tagged = four().vlan(4).tcp(0xc2, &tcp_options(8, 1460), b"");
+    cookie::<V4>(&tagged, &back.clone().vlan(4));
+    // What the IP header had more is not in the answer.
+    cookie::<V4>(&four().options(&[1; 8]).tcp(2, &[], b"data"), &back);
+    let back = Builder::new(addr("[2001:db8::2]:80"), addr("[2001:db8::1]:1000"));
+    cookie::<V6>(&six().tcp(2, &tcp_options(0, 9000), b"data"), &back);
+    let chained = six().extension(proto::DESTINATION, &[1; 6]);
+    cookie::<V6>(&chained.tcp(2, &[], b""), &back);
     for frame in [
         four().tcp(0x12, &[], b""),
-        four().options(&[1; 4]).tcp(2, &[], b""),
+        four().tcp(6, &[], b""),
+        four()
+            .fragment(0, true, 7)
+            .tcp(2, &tcp_options(0, 1), &[0; 50]),
         four().udp(b""),
     ] {
         let mut buffer = Buffer::new(&frame);
@@ -128,8 +140,22 @@ fn a_syn_becomes_its_answer() {
         assert_eq!(syn_ack(&mut buffer, &packet, 1, 1460), None);
         assert_eq!(buffer.bytes(), frame);
     }
-    let chained = six().extension(V6::ICMP + 2, &[0; 6]).tcp(2, &[], b"");
-    let mut buffer = Buffer::new(&chained);
-    let packet = read::<V6>(&buffer);
-    assert_eq!(syn_ack(&mut buffer, &packet, 1, 1460), None);
+}
+
+#[test]
+fn the_mss_that_a_syn_offers() {
+    let offered = |options: &[u8]| {
+        let buffer = Buffer::new(&four().tcp(2, options, b""));
+        let packet = read::<V4>(&buffer);
+        offered_mss(buffer.frame(), &packet)
+    };
+    assert_eq!(offered(&[]), Some(0));
+    for before in 0..20 {
+        assert_eq!(offered(&tcp_options(before, 1234)), Some(1234));
+    }
+    assert_eq!(offered(&[4, 2, 2, 4, 0x12, 0x34, 1, 1]), Some(0x1234));
+    // Ended before it, of another length, of no length.
+    assert_eq!(offered(&[0, 2, 4, 1, 1, 1, 1, 1]), Some(0));
+    assert_eq!(offered(&[2, 3, 1, 1]), Some(0));
+    assert_eq!(offered(&[9, 0, 2, 4, 1, 1, 1, 1]), Some(0));
 }

@@ -3,6 +3,7 @@
 
 mod answer;
 mod nat;
+mod splice;
 mod tunnel;
 
 use std::net::{IpAddr, SocketAddr};

@@ -56,6 +56,7 @@ fn vip(name: &str) -> theirs::ServiceStatus {
             ..theirs::Traffic::default()
         },
         rates: theirs::Rates::default(),
+        cookies: None,
         backends: vec![backend("10.0.0.1:80", true), backend("10.0.0.2:80", false)],
     }
 }

@@ -6,7 +6,7 @@ use l4::{explain::Explanation as Theirs, status as theirs};
 
 use super::super::super::model::{
     Attachment, Candidate, Connection, Draining, KernelBackend, KernelService, L4Status,
-    PacketExplanation, ReasonCount, StateTimeout, Sweep, TableFill, Traffic,
+    PacketExplanation, ReasonCount, StateTimeout, Sweep, SynCookies, TableFill, Traffic,
 };
 
 pub(super) fn plane(theirs: &theirs::L4Status, services: &[KernelService]) -> L4Status {
@@ -87,6 +87,13 @@ pub(super) fn service(theirs: &theirs::ServiceStatus) -> KernelService {
         persistent: theirs.persistent,
         traffic: traffic(&theirs.traffic),
         rates: rates(&theirs.rates),
+        cookies: theirs.cookies.map(|cookies| SynCookies {
+            active: cookies.active,
+            open: cookies.open,
+            sent: cookies.sent,
+            accepted: cookies.accepted,
+            bad: cookies.bad,
+        }),
         backends: theirs.backends.iter().map(backend).collect(),
     }
 }
