@@ -5,6 +5,7 @@
 //! is now. Words are in [`terms`], limits in [`limits`], reasons for what is not obeyed in [`refusal`].
 
 pub mod codec;
+pub mod garp;
 pub mod group;
 
 pub mod limits;
