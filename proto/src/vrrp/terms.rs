@@ -240,6 +240,8 @@ impl fmt::Debug for Addresses {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]

@@ -1,4 +1,5 @@
 //! What is no advert has a reason; what is one survives the way there and back.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::net::{IpAddr, Ipv4Addr};
 

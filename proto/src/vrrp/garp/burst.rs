@@ -61,7 +61,7 @@ impl fmt::Display for BurstError {
 impl std::error::Error for BurstError {}
 
 /// Settings that can be carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct BurstPlan(BurstSettings);
 
 impl BurstPlan {
@@ -92,12 +92,6 @@ impl BurstPlan {
     #[must_use]
     pub const fn settings(&self) -> &BurstSettings {
         &self.0
-    }
-}
-
-impl Default for BurstPlan {
-    fn default() -> Self {
-        Self(BurstSettings::default())
     }
 }
 

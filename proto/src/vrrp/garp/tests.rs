@@ -1,4 +1,5 @@
 //! What a burst does over time, and frames as they were captured from keepalived.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{net::IpAddr, time::Duration};
 

@@ -165,10 +165,9 @@ impl Router {
     pub(in crate::vrrp) fn step_back(&mut self, now: Instant) {
         match &mut self.phase {
             Phase::Master(_) => self.hand_over(Why::Group, now),
-            Phase::Backup(backup) => {
-                if backup.wants.take().is_some() {
-                    backup.timer = Timer::Silence(now);
-                }
+            Phase::Backup(backup) if backup.wants.is_some() => {
+                backup.wants = None;
+                backup.timer = Timer::Silence(now);
             }
             _ => {}
         }

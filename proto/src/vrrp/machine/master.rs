@@ -14,6 +14,8 @@ pub(super) struct Master {
     next: Instant,
     /// When the last was sent.
     sent: Instant,
+    /// The next is out of turn.
+    hurried: bool,
     rival: Option<Rival>,
 }
 
@@ -37,6 +39,7 @@ impl Router {
         let master = Master {
             next: now + interval,
             sent: now,
+            hurried: false,
             rival: None,
         };
         self.move_to(Phase::Master(master), why, now);
@@ -74,7 +77,11 @@ impl Router {
         let Phase::Master(master) = &mut self.phase else {
             return;
         };
-        master.next = master.next.min(master.sent + gap);
+        let soon = master.sent + gap;
+        if soon < master.next {
+            master.next = soon;
+            master.hurried = true;
+        }
         if master.next <= now {
             self.advertise(now);
         }
@@ -85,14 +92,11 @@ impl Router {
         let Phase::Master(master) = &mut self.phase else {
             return;
         };
-        // In step with the last, unless that is too long ago: what was missed is not made up for.
-        let in_step = master.next + interval;
+        // In step with the last, unless it is out of turn or much too late: what was missed is not made up for.
         let late = now.saturating_since(master.next);
-        master.next = if late < interval / 2 && master.next >= master.sent + interval {
-            in_step
-        } else {
-            now + interval
-        };
+        let in_step = !master.hurried && late < interval / 2;
+        master.next = if in_step { master.next } else { now } + interval;
+        master.hurried = false;
         master.sent = now;
         self.say(self.priority());
     }

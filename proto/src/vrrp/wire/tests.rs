@@ -1,4 +1,5 @@
 //! Who is believed: hop limits, peers, passwords, keys, and adverts sent again.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{net::IpAddr, time::Duration};
 
