@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use proto::time::Instant;
+
 use crate::dice::Dice;
 
 /// A link and the nodes at its ends.
@@ -15,6 +17,8 @@ pub(crate) struct Network {
     dead_ways: BTreeMap<Way, ()>,
     pub(crate) manners: Manners,
     lost: BTreeMap<Way, u32>,
+    /// When the last arrives, on each way.
+    last: BTreeMap<Way, Instant>,
 }
 
 /// How a network treats what it is given.
@@ -28,6 +32,8 @@ pub(crate) struct Manners {
     pub(crate) double: u64,
     /// The longest that anything takes.
     pub(crate) delay: Duration,
+    /// What was sent later arrives later, as on a link.
+    pub(crate) in_order: bool,
 }
 
 impl Network {
@@ -37,6 +43,7 @@ impl Network {
             dead_ways: BTreeMap::new(),
             manners,
             lost: BTreeMap::new(),
+            last: BTreeMap::new(),
         }
     }
 
@@ -58,8 +65,8 @@ impl Network {
         *self = Self::new(manners);
     }
 
-    /// How long each copy takes that arrives; none if it is lost.
-    pub(crate) fn carry(&mut self, dice: &mut Dice, way: Way) -> Vec<Duration> {
+    /// When each copy arrives; none if it is lost.
+    pub(crate) fn carry(&mut self, dice: &mut Dice, way: Way, now: Instant) -> Vec<Instant> {
         let (link, from, to) = way;
         let part = |node| self.parts.get(&(link, node)).copied().unwrap_or(0);
         if part(from) != part(to) || self.dead_ways.contains_key(&way) {
@@ -72,8 +79,12 @@ impl Network {
         }
         *lost = 0;
         let copies = 1 + usize::from(dice.percent(self.manners.double));
-        (0..copies)
-            .map(|_| dice.up_to(self.manners.delay))
-            .collect()
+        let last = self.last.entry(way).or_default();
+        let mut arrive = || {
+            let at = now + dice.up_to(self.manners.delay);
+            *last = at.max(*last);
+            if self.manners.in_order { *last } else { at }
+        };
+        (0..copies).map(|_| arrive()).collect()
     }
 }

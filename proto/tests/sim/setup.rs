@@ -102,7 +102,7 @@ fn plan(dice: &mut Dice, common: &Common, node: usize, owner: bool, uneven: bool
         common.interval
     };
     let config = |link: usize| {
-        let vip = |n| address(common.family, link, 100 + n);
+        let vip = |n: usize| address(common.family, link, 100 + n);
         let list = Addresses::new([vip(0), vip(1)]).expect("two of a family");
         let mut settings = Settings::new(Vrid::new(51).expect("not 0"), list);
         settings.version = common.version;

@@ -20,6 +20,7 @@ pub(super) fn manners(every: Duration) -> Manners {
         most_lost: 1,
         double: 5,
         delay: every / 8,
+        in_order: true,
     }
 }
 
@@ -134,7 +135,9 @@ impl World {
                 self.post(master, mail);
                 self.arrange(master);
             }
-            (4, Some(master)) if node != master => return self.promote(node),
+            (4, Some(master)) if node != master && self.nodes[node].is_alive() => {
+                return self.promote(node);
+            }
             (5, _) => self.order(node, GroupInput::Resume),
             (6, _) => self.reprioritize(node),
             _ => return self.bring_back(master),
@@ -144,7 +147,8 @@ impl World {
 
     /// A master leaves in order. Where nothing is lost, the best backup is there after a skew.
     fn leave(&mut self, master: usize, how: &GroupInput, manners: Manners) {
-        if manners.loss == 0 {
+        let taking_part = self.nodes.iter().filter(|n| n.takes_part()).count();
+        if manners.loss == 0 && taking_part > 1 {
             let mut quick = allowed(self.every, self.lateness, manners);
             quick.nobody -= self.every * 3;
             self.watch.allow(quick);

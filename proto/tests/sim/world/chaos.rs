@@ -18,7 +18,7 @@ impl World {
     pub(super) fn chaos(&mut self) -> Verdict {
         self.calm = false;
         self.guarded = None;
-        self.slowness = 50;
+        self.slowness = 30;
         for _ in 0..6 + self.dice.below(8) {
             self.upset();
             let most = self.every * 3;
@@ -39,6 +39,7 @@ impl World {
             most_lost: u32::MAX,
             double: self.dice.next() % 20,
             delay: self.dice.up_to(self.longest_delay()),
+            in_order: false,
         }
     }
 

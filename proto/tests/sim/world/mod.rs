@@ -162,6 +162,8 @@ impl World {
                 self.wake(node, self.now + lateness);
                 return Ok(());
             }
+            // Another run came first.
+            Happening::Run(node) if self.wakes[node] != Some(self.now) => return Ok(()),
             Happening::Run(node) => {
                 self.wakes[node] = None;
                 if self.now < self.nodes[node].paused_until {
@@ -244,7 +246,8 @@ impl World {
                 if to == from || !addressed {
                     continue;
                 }
-                for delay in self.network.carry(&mut self.dice, (mail.link, from, to)) {
+                let way = (mail.link, from, to);
+                for at in self.network.carry(&mut self.dice, way, self.now) {
                     let arrive = Happening::Arrive {
                         node: to,
                         mail: Mail {
@@ -252,7 +255,7 @@ impl World {
                             ..mail
                         },
                     };
-                    self.push(self.now + delay, arrive);
+                    self.push(at, arrive);
                 }
             }
         }
