@@ -8,6 +8,7 @@
 
 mod clock;
 mod dice;
+mod forge;
 mod network;
 mod node;
 mod oracle;

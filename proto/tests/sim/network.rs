@@ -30,6 +30,8 @@ pub(crate) struct Manners {
     pub(crate) most_lost: u32,
     /// Percent that comes twice.
     pub(crate) double: u64,
+    /// Percent that comes once more with a byte that is another.
+    pub(crate) garble: u64,
     /// The longest that anything takes.
     pub(crate) delay: Duration,
     /// What was sent later arrives later, as on a link.

@@ -42,7 +42,8 @@ pub enum Input {
     Promote,
     /// What the configuration says counts again, after a release or a promotion.
     Resume,
-    /// Other settings. What can be kept is kept; another id, version or family is another virtual router.
+    /// Other settings. What can be kept is kept; another id, version or family is another virtual router. After another
+    /// base priority, what tracking leaves of it is to be told again.
     Configure(Box<Config>),
 }
 

@@ -1,14 +1,16 @@
 //! One virtual router on one interface: RFC 9568's states and rules, and RFC 3768's where version 2 is spoken.
 //!
 //! [`Router::handle`] takes an [`Input`], [`Router::poll_output`] gives what shall be done, [`Router::next_deadline`]
-//! says when to tick. What a backup does is in `backup`, a master in `master`, how long things take in `timing`, what
-//! operators and configurations change in `change`. The daemon talks to a [`Group`](super::group::Group), of one or more.
+//! says when to tick. Whether it takes part is in `part`, what it hears in `hear`, what a backup does in `backup`, a
+//! master in `master`, how long things take in `timing`, what operators and configurations change in `change`. The daemon talks to a [`Group`](super::group::Group), of one or more.
 
 mod backup;
 mod change;
 mod config;
 mod event;
+mod hear;
 mod master;
+mod part;
 #[cfg(test)]
 mod tests;
 mod timing;
@@ -27,7 +29,7 @@ pub use self::{
 use super::{
     codec::{Advert, V2Auth},
     refusal::Refusal,
-    terms::{Family, Priority, Version},
+    terms::Priority,
 };
 use crate::time::Instant;
 
@@ -213,157 +215,12 @@ impl Router {
         }
     }
 
-    fn start(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Stopped) {
-            self.phase = Phase::Waiting(now + self.config.start_delay);
-            self.tick(now);
-        }
-    }
-
-    fn stop(&mut self, now: Instant) {
-        self.order = Order::None;
-        self.become_idle(Phase::Stopped, Why::Stopped, now);
-    }
-
-    fn link_up(&mut self, primary: IpAddr, now: Instant) {
-        if Family::of(primary) == self.config.family() {
-            self.primary = Some(primary);
-            self.settle(Why::Repaired, now);
-        }
-    }
-
-    fn track(&mut self, name: Arc<str>, sentence: Option<Arc<str>>, now: Instant) {
-        match sentence {
-            Some(sentence) => {
-                drop(self.faults.insert(name.clone(), sentence.clone()));
-                self.settle(Why::Fault(name, sentence), now);
-            }
-            None => {
-                drop(self.faults.remove(&name));
-                self.settle(Why::Repaired, now);
-            }
-        }
-    }
-
-    /// Takes part if nothing is in the way, and no part if something is.
-    fn settle(&mut self, why: Why, now: Instant) {
-        let fit = self.primary.is_some() && self.faults.is_empty();
-        match &self.phase {
-            Phase::Stopped => {}
-            Phase::Waiting(until) if now < *until => {}
-            Phase::Waiting(_) | Phase::Fault if fit => self.take_part(why, now),
-            Phase::Backup(_) | Phase::Master(_) if fit => {}
-            Phase::Fault => {}
-            _ => {
-                let why = if matches!(why, Why::Fault(..)) {
-                    why
-                } else {
-                    self.obstacle()
-                };
-                self.become_idle(Phase::Fault, why, now);
-            }
-        }
-    }
-
-    fn obstacle(&self) -> Why {
-        match self.faults.first_key_value() {
-            Some((name, sentence)) if self.primary.is_some() => {
-                Why::Fault(name.clone(), sentence.clone())
-            }
-            _ => Why::LinkDown,
-        }
-    }
-
-    /// RFC 9568, 6.4.1.
-    fn take_part(&mut self, why: Why, now: Instant) {
-        if self.is_owner() && self.hold == Hold::default() && self.order != Order::Released {
-            self.become_master(Why::Owner, now);
-            return;
-        }
-        let mut backup = Backup::new(now);
-        if self.is_owner() && self.hold.lead && !self.hold.preempt {
-            backup.wants = Some(Why::Owner);
-        }
-        self.become_backup(backup, why, now);
-    }
-
-    /// What came from another node; [`Self::check_advert`] says whether to mind it.
-    fn hear(&mut self, from: IpAddr, advert: &Advert, now: Instant) {
-        if !matches!(self.phase, Phase::Backup(_) | Phase::Master(_)) {
-            return;
-        }
-        if let Err(refusal) = self.check_advert(advert) {
-            self.counters.refused.count(refusal.cause());
-            self.push(Output::Refused(refusal));
-            self.meet_rival(from, advert.priority, now);
-            return;
-        }
-        self.counters.received += 1;
-        self.counters.received_releases += u64::from(advert.priority == Priority::RELEASE);
-        match self.phase {
-            Phase::Master(_) => self.master_hears(from, advert, now),
-            _ => self.backup_hears(from, advert, now),
-        }
-    }
-
-    /// RFC 3768, 7.1 and RFC 9568, 7.1: the checks that are left after the wire's.
-    fn check_advert(&mut self, advert: &Advert) -> Result<(), Refusal> {
-        if self.state() == State::Master && self.is_owner() {
-            return Err(Refusal::Owned);
-        }
-        let interval =
-            (advert.interval != self.config.interval).then_some(Refusal::WrongInterval {
-                found: advert.interval,
-                ours: self.config.interval,
-            });
-        let addresses = &self.config.addresses;
-        let addresses = (!advert.addresses.same_set(addresses)).then(|| Refusal::WrongAddresses {
-            found: advert.addresses.list().len(),
-            ours: addresses.list().len(),
-        });
-        match (interval, addresses) {
-            (Some(wrong), _) if self.config.version == Version::V2 => Err(wrong),
-            (_, Some(wrong))
-                if self.config.address_check == AddressCheck::Refuse
-                    && advert.priority != Priority::OWNER =>
-            {
-                Err(wrong)
-            }
-            (interval, addresses) => {
-                self.note(interval.into_iter().chain(addresses));
-                Ok(())
-            }
-        }
-    }
-
-    /// Counts what is wrong with an advert that is obeyed, and says it when it is something else than before.
-    fn note(&mut self, wrong: impl Iterator<Item = Refusal>) {
-        let mut worst = None;
-        for refusal in wrong {
-            self.counters.noted.count(refusal.cause());
-            worst = Some(refusal);
-        }
-        if self.noted != worst {
-            self.outputs.extend(worst.clone().map(Output::Noted));
-            self.noted = worst;
-        }
-    }
-
     fn is_owner(&self) -> bool {
         self.priority() == Priority::OWNER
     }
 
     fn push(&mut self, output: Output) {
         self.outputs.push_back(output);
-    }
-
-    /// Out of it: stopped or at fault.
-    fn become_idle(&mut self, phase: Phase, why: Why, now: Instant) {
-        self.leave_master(true);
-        if self.order == Order::Promoted {
-            self.order = Order::None;
-        }
-        self.move_to(phase, why, now);
     }
 
     fn move_to(&mut self, phase: Phase, why: Why, now: Instant) {

@@ -5,10 +5,12 @@ use std::{sync::Arc, time::Duration};
 use proto::vrrp::{
     group::GroupInput,
     machine::{Input, State},
+    terms::Priority,
 };
 
-use super::{World, allowed, chaos::FAULT};
+use super::{Happening, World, allowed, chaos::FAULT};
 use crate::{
+    forge::forge,
     network::Manners,
     oracle::{Verdict, ensure},
 };
@@ -19,6 +21,7 @@ pub(super) fn manners(every: Duration) -> Manners {
         loss: 15,
         most_lost: 1,
         double: 5,
+        garble: 3,
         delay: every / 8,
         in_order: true,
     }
@@ -85,7 +88,10 @@ impl World {
         };
         self.check_best(master)?;
         let before: u32 = self.nodes.iter().map(|n| n.takeovers).sum();
-        self.pass(self.every * 12)?;
+        for _ in 0..12 {
+            self.forge();
+            self.pass(self.every)?;
+        }
         let after: u32 = self.nodes.iter().map(|n| n.takeovers).sum();
         ensure(
             before == after && self.masters() == [master],
@@ -94,6 +100,21 @@ impl World {
         )?;
         self.watch.judged.settled += 1;
         self.check_addresses()
+    }
+
+    /// Somebody without the key says in another's name that it leaves, or that it owns the addresses.
+    fn forge(&mut self) {
+        let (from, to) = (
+            self.dice.below(self.nodes.len()),
+            self.dice.below(self.nodes.len()),
+        );
+        let priority = self.dice.pick(&[Priority::RELEASE, Priority::OWNER]);
+        let victim = &self.nodes[from];
+        let forged = forge(&victim.plan, priority, victim.clock.utc(self.now));
+        for mail in forged.into_iter().filter(|_| from != to) {
+            let delay = self.dice.up_to(self.every);
+            self.push(self.now + delay, Happening::Arrive { node: to, mail });
+        }
     }
 
     /// Nobody that would preempt has more priority than the master.

@@ -38,6 +38,7 @@ impl World {
             loss: self.dice.next() % 60,
             most_lost: u32::MAX,
             double: self.dice.next() % 20,
+            garble: self.dice.next() % 20,
             delay: self.dice.up_to(self.longest_delay()),
             in_order: false,
         }

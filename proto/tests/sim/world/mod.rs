@@ -257,8 +257,24 @@ impl World {
                     };
                     self.push(at, arrive);
                 }
+                if self.dice.percent(self.network.manners.garble) {
+                    self.post_garbled(to, &mail);
+                }
             }
         }
+    }
+
+    /// A copy in which a byte is another.
+    fn post_garbled(&mut self, node: usize, mail: &Mail) {
+        let mut bytes = mail.bytes.to_vec();
+        let at = self.dice.below(bytes.len());
+        bytes[at] ^= 1 << self.dice.below(8);
+        let mail = Mail {
+            bytes: bytes.into(),
+            ..*mail
+        };
+        let delay = self.dice.up_to(self.network.manners.delay);
+        self.push(self.now + delay, Happening::Arrive { node, mail });
     }
 
     fn record(&mut self, mail: &Mail) {
