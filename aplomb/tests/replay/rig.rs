@@ -207,8 +207,8 @@ impl Rig {
         let mut used = HashSet::new();
         for (key, flow) in self.flows() {
             let reply = flow.becomes(key.proto).reversed();
-            let other = || Ok::<_, ()>(self.flow(&reply));
-            if is_over(&flow, now, other).unwrap() {
+            let other = || self.flow(&reply);
+            if is_over(&flow, now, other) {
                 self.end(&key, &reply, &flow);
                 continue;
             }
