@@ -77,12 +77,12 @@ impl L4 {
         let of = StartError::of;
         settle_settings(&loaded.maps, &spec).map_err(of("writing settings"))?;
         let found = loaded.maps.found().map_err(of("reading tables"))?;
-        // Those that began meanwhile: what the new maps lack when the program changes is reset by the machine itself.
+        // Those that began meanwhile.
         loaded.carry_over();
         // From here on the program is the one that forwards, where one did before.
         let attachments = Attachments::adopt(&spec.pin, loaded.program.as_fd())
             .map_err(of("taking over attachments"))?;
-        loaded.forget_outgrown();
+        loaded.forget_outgrown().map_err(of("writing settings"))?;
         let adopted = loaded.adopted;
         let loaded = Arc::new(RwLock::new(Arc::new(loaded)));
         let (sender, commands) = mpsc::channel();

@@ -30,6 +30,9 @@ pub(super) fn dropped(reason: Reason) -> &'static str {
             "it acknowledges no SYN cookie of ours, though the service begins connections with them"
         }
         Reason::NoRoom => "it cannot be made longer",
+        Reason::Carrying => {
+            "connections are being carried over into other tables, and its own is not there yet; it will be sent again"
+        }
     }
 }
 

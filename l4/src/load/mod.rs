@@ -1,9 +1,11 @@
 //! Brings the program into the kernel and onto interfaces, and takes over what a predecessor left there.
 //!
-//! [`object`] loads program and maps, [`attach`](mod@attach) attaches it, [`bpffs`] is where both are pinned.
+//! [`object`] loads program and maps, [`attach`](mod@attach) attaches it, [`bpffs`] is where both are pinned, [`carry`](mod@carry) brings
+//! flows from tables of other sizes or layouts.
 
 pub(crate) mod attach;
 mod bpffs;
+mod carry;
 mod error;
 pub(crate) mod object;
 

@@ -1,7 +1,7 @@
 //! The program and its maps: loaded into the kernel, or found there.
 //!
 //! Maps are pinned under `PIN/vLAYOUT/NAME`. Those that are there and of the right shape are taken over; one of another
-//! size gives way to a new one, into which its entries are carried ([`Outgrown`]).
+//! size gives way to a new one, into which its entries are carried ([`mod@carry`]).
 
 use std::{
     collections::BTreeMap,
@@ -12,16 +12,15 @@ use std::{
 
 use aya::{EbpfError, EbpfLoader, maps::MapError, programs::ProgramError};
 use control::spec::L4Spec;
-use xdp::abi::{Family, LAYOUT, buckets};
+use xdp::abi::{LAYOUT, buckets};
 
-use super::{StartError, bpffs};
+use super::{
+    StartError, bpffs,
+    carry::{self, Inheritance, Outgrown},
+};
 use crate::{
     maps::{Maps, NAMES, secret},
-    plane::now,
-    sys::{
-        Flows,
-        object::{self, MapInfo},
-    },
+    sys::object,
 };
 
 /// The program as it was built (`cargo xtask bpf`).
@@ -39,18 +38,10 @@ pub(crate) struct Loaded {
     pub(crate) maps: Maps,
     /// Whether the maps were there already.
     pub(crate) adopted: bool,
-    /// Maps that gave way to others, by name.
+    /// Tables of flows that gave way to others.
     outgrown: Vec<Outgrown>,
-    /// What the places of flows depend on, in these and in those.
-    secret: u64,
-}
-
-/// A map that gave way to one of another size: its entries are carried over, before the program changes and once more
-/// after that.
-#[derive(Debug)]
-struct Outgrown {
-    name: &'static str,
-    map: OwnedFd,
+    /// What a version with another layout left.
+    inheritance: Option<Inheritance>,
 }
 
 /// The directory of maps.
@@ -93,6 +84,7 @@ pub(crate) fn load(spec: &L4Spec) -> Result<Loaded, StartError> {
     bpffs::prepare(&spec.pin)?;
     let directory = directory(&spec.pin);
     bpffs::create(&directory).map_err(StartError::of("making the directory of maps"))?;
+    let inheritance = carry::inherit(&spec.pin, &directory)?;
     let settings = object::open(&directory.join("SETTINGS"))
         .map_err(StartError::of("opening a pinned map"))?;
     let secret = settings.map(secret).transpose();
@@ -107,11 +99,10 @@ pub(crate) fn load(spec: &L4Spec) -> Result<Loaded, StartError> {
             continue;
         };
         adopted = true;
-        let info = MapInfo::of(map.as_fd()).map_err(StartError::of("looking at a pinned map"))?;
-        let size = given.sizes.get(name);
-        if size.is_some_and(|size| *size != info.max_entries) {
+        let size = given.sizes.get(name).copied();
+        if !carry::fits(&map, size).map_err(StartError::of("looking at a pinned map"))? {
             bpffs::unpin(&path).map_err(StartError::of("replacing a pinned map"))?;
-            outgrown.push(Outgrown { name, map });
+            outgrown.push(Outgrown::new(name, map, given.secret));
         }
     }
     let program = from_object(&given, Some(&directory))?.0;
@@ -120,14 +111,20 @@ pub(crate) fn load(spec: &L4Spec) -> Result<Loaded, StartError> {
             .ok_or_else(|| io::Error::other(format!("the map {name} is not pinned")))
     })
     .map_err(StartError::of("opening maps"))?;
+    let settle = |inheritance: &Inheritance| inheritance.settle(&maps);
+    let settled = inheritance.as_ref().map_or(Ok(()), settle);
+    settled.map_err(StartError::of("writing settings"))?;
     let loaded = Loaded {
         program,
         maps,
         adopted,
         outgrown,
-        secret: given.secret,
+        inheritance,
     };
-    loaded.carry_over();
+    if loaded.carries() {
+        carry::begin(&loaded.maps).map_err(StartError::of("writing settings"))?;
+        loaded.carry_over();
+    }
     Ok(loaded)
 }
 
@@ -146,7 +143,7 @@ pub(crate) fn load_privately(spec: &L4Spec) -> Result<Loaded, StartError> {
         maps,
         adopted: false,
         outgrown: Vec::new(),
-        secret: given.secret,
+        inheritance: None,
     })
 }
 
@@ -327,41 +324,32 @@ fn words(error: &dyn std::error::Error) -> String {
 }
 
 impl Loaded {
-    /// Carries entries of outgrown maps over: those that the new maps do not have.
+    /// Whether there are flows to carry over.
+    fn carries(&self) -> bool {
+        !self.outgrown.is_empty() || self.inheritance.is_some()
+    }
+
+    /// Carries entries of tables that gave way over: those that the new ones do not have.
     pub(crate) fn carry_over(&self) {
-        for old in &self.outgrown {
-            let carried = match old.name {
-                "FLOWS4" => self.carry(&old.map, &self.maps.v4.flows),
-                "PENDING4" => self.carry(&old.map, &self.maps.v4.pending),
-                "FLOWS6" => self.carry(&old.map, &self.maps.v6.flows),
-                "PENDING6" => self.carry(&old.map, &self.maps.v6.pending),
-                _ => Ok(0),
-            };
-            match carried {
-                Ok(entries) => tracing::info!(map = old.name, entries, "carried over"),
-                Err(error) => tracing::warn!(map = old.name, %error, "flows were lost"),
-            }
+        let inherited = self.inheritance.iter().flat_map(|i| &i.flows);
+        for old in self.outgrown.iter().chain(inherited) {
+            old.carry(&self.maps);
         }
     }
 
-    /// The program changed everywhere: nobody puts anything into outgrown maps any more.
-    pub(crate) fn forget_outgrown(&mut self) {
+    /// The program changed everywhere: nobody puts anything into tables that gave way any more.
+    ///
+    /// # Errors
+    /// The settings cannot be written.
+    pub(crate) fn forget_outgrown(&mut self) -> io::Result<()> {
+        if !self.carries() {
+            return Ok(());
+        }
         self.carry_over();
         self.outgrown.clear();
-    }
-
-    fn carry<F: Family>(&self, old: &OwnedFd, new: &Flows<F>) -> io::Result<usize> {
-        let old = Flows::<F>::new(old.as_fd(), self.secret)?;
-        let (mut at, mut carried, mut entries) = (0, 0, Vec::new());
-        loop {
-            entries.clear();
-            let through = old.walk(&mut at, 4096, &mut entries);
-            for (key, flow) in &entries {
-                carried += usize::from(new.insert(key, flow, now()));
-            }
-            if through {
-                return Ok(carried);
-            }
+        if let Some(inheritance) = self.inheritance.take() {
+            inheritance.remove();
         }
+        carry::end(&self.maps)
     }
 }

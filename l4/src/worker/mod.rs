@@ -309,7 +309,9 @@ impl Worker {
         let mut loaded = object::load(spec)?;
         self.attachments = Attachments::adopt(&spec.pin, loaded.program.as_fd())
             .map_err(crate::load::StartError::of("exchanging the program"))?;
-        loaded.forget_outgrown();
+        loaded
+            .forget_outgrown()
+            .map_err(crate::load::StartError::of("writing settings"))?;
         let mut current = self.plane.loaded.write();
         **current
             .as_mut()

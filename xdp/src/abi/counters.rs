@@ -73,6 +73,8 @@ reasons! {
         BadCookie = "bad-cookie",
         /// The program could not change the packet's size.
         NoRoom = "no-room",
+        /// It belongs to no flow that is known yet: flows are being carried over from other tables.
+        Carrying = "carrying",
     }
 }
 

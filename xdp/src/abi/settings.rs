@@ -63,6 +63,8 @@ pub mod settings_flags {
     pub const RANGES: u32 = 1;
     /// There is a service: without one, packets of flows go up the stack (as with IPVS, whose hooks are gone then).
     pub const SERVICES: u32 = 2;
+    /// Flows are being carried over from other tables: a packet that belongs to none may soon belong to one.
+    pub const CARRYING: u32 = 4;
 }
 
 /// A network device, by its index: what a next hop through it needs. Only devices that carry forwarded traffic.

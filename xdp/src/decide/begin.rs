@@ -8,7 +8,7 @@ use super::{
 use crate::{
     abi::{
         Addr6, Backend, Family, Flow, FlowState, Method, PORT_TRIES, PassReason, Reason, Role,
-        Service, Tuple, backend_flags, flow_flags, service_flags,
+        Service, Tuple, backend_flags, flow_flags, service_flags, settings_flags,
     },
     packet::{
         Kind, Packet,
@@ -53,12 +53,23 @@ pub(super) fn choose<F: Family, T: Tables<F>>(
         let sloppy = flags & service_flags::SLOPPY != 0 && packet.tcp_flags & RST == 0;
         // A later fragment whose flow has gone has nothing by which a new one could begin.
         if (!first && !sloppy) || packet.kind == Kind::LaterFragment {
-            verdict.pass(PassReason::NoFlow);
+            if is_carrying(tables) {
+                verdict.drop(Reason::Carrying);
+            } else {
+                verdict.pass(PassReason::NoFlow);
+            }
             return false;
         }
     }
     verdict.backend = backend(tables, packet, service, slot, verdict);
     take(tables, packet, verdict)
+}
+
+/// Whether flows are on their way from other tables into these.
+#[inline(always)]
+fn is_carrying<F: Family, T: Tables<F>>(tables: &T) -> bool {
+    let settings = tables.settings();
+    settings.is_some_and(|settings| get!(settings.flags) & settings_flags::CARRYING != 0)
 }
 
 /// What it makes of a packet that its verdict names service and backend. False: there is no such backend, and that was

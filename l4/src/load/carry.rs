@@ -1,0 +1,205 @@
+//! Flows of tables that gave way to others: of another size, or left by a version that laid them out otherwise.
+//!
+//! Entries are carried over before the program changes and once more after that. In between, packets that know no flow may
+//! belong to one that is not carried yet: [`begin`] has the program drop them, so that they are sent again, where it would
+//! leave them to the machine's stack, which resets their connection.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use xdp::abi::{Family, Flow, FlowState, LAYOUT, Plain, Tuple, settings_flags};
+
+use super::{StartError, bpffs};
+use crate::{
+    maps::Maps,
+    plane::now,
+    sys::{
+        Batch, Flows, Table,
+        object::{self, MapInfo},
+    },
+};
+
+/// The layout before this one: flows were in the kernel's own hash tables, and settings had no secret.
+const BEFORE: u32 = 1;
+const _: () = assert!(BEFORE + 1 == LAYOUT);
+/// What it had otherwise. All other maps are taken over as they are.
+const OTHERWISE: [&str; 5] = ["FLOWS4", "FLOWS6", "PENDING4", "PENDING6", "SETTINGS"];
+
+/// The settings of [`BEFORE`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct OldSettings {
+    generation: u32,
+    trace: u32,
+    seed: u32,
+    source_ports: u32,
+    timeouts: [u32; FlowState::COUNT],
+    flags: u32,
+    zero: [u32; 2],
+}
+
+// SAFETY: numbers.
+unsafe impl Plain for OldSettings {}
+
+/// A table of flows that gave way.
+#[derive(Debug)]
+pub(super) struct Outgrown {
+    name: &'static str,
+    map: OwnedFd,
+    /// What its places depend on; none: it is a hash table of the kernel's.
+    secret: Option<u64>,
+}
+
+impl Outgrown {
+    /// One of this layout.
+    pub(super) fn new(name: &'static str, map: OwnedFd, secret: u64) -> Self {
+        Self {
+            name,
+            map,
+            secret: Some(secret),
+        }
+    }
+
+    /// Carries its entries into the table that took its place: those that that one lacks.
+    pub(super) fn carry(&self, maps: &Maps) {
+        let carried = match self.name {
+            "FLOWS4" => self.into_table(&maps.v4.flows),
+            "PENDING4" => self.into_table(&maps.v4.pending),
+            "FLOWS6" => self.into_table(&maps.v6.flows),
+            _ => self.into_table(&maps.v6.pending),
+        };
+        match carried {
+            Ok(entries) => tracing::info!(map = self.name, entries, "carried over"),
+            Err(error) => tracing::warn!(map = self.name, %error, "flows were lost"),
+        }
+    }
+
+    fn into_table<F: Family>(&self, new: &Flows<F>) -> io::Result<usize> {
+        let mut carried = 0;
+        let mut put = |entries: &mut Vec<(Tuple<F>, Flow<F>)>| {
+            for (key, flow) in entries.drain(..) {
+                carried += usize::from(new.insert(&key, &flow, now()));
+            }
+        };
+        let mut entries = Vec::new();
+        if let Some(secret) = self.secret {
+            let old = Flows::<F>::new(self.map.as_fd(), secret)?;
+            let (mut at, mut through) = (0, false);
+            while !through {
+                through = old.walk(&mut at, 4096, &mut entries);
+                put(&mut entries);
+            }
+            return Ok(carried);
+        }
+        let old: Table<Tuple<F>, Flow<F>> = Table::new(self.map.try_clone()?)?;
+        let mut at = Batch::Start;
+        while !matches!(at, Batch::Done) {
+            old.walk(&mut at, 4096, &mut entries)?;
+            for (_, flow) in &mut entries {
+                // When it began was there; and which generation its way is of, nobody knows.
+                flow.delta = 0;
+                flow.hop.generation = 0;
+            }
+            put(&mut entries);
+        }
+        Ok(carried)
+    }
+}
+
+/// What a version with another layout left.
+#[derive(Debug)]
+pub(super) struct Inheritance {
+    directory: PathBuf,
+    settings: Option<OldSettings>,
+    /// Its flows.
+    pub(super) flows: Vec<Outgrown>,
+}
+
+/// Pins the maps that the version before left in `directory` too, as far as they are the same. None: it left nothing, or
+/// this version has begun already.
+pub(super) fn inherit(pin: &Path, directory: &Path) -> Result<Option<Inheritance>, StartError> {
+    let old = pin.join(format!("v{BEFORE}"));
+    let names = bpffs::names(&old);
+    if names.is_empty() || directory.join("SETTINGS").exists() {
+        return Ok(None);
+    }
+    let of = StartError::of;
+    let mut inheritance = Inheritance {
+        directory: old.clone(),
+        settings: None,
+        flows: Vec::new(),
+    };
+    for (name, path) in names {
+        let map = object::open(&path).map_err(of("opening a map of the version before"))?;
+        let Some(map) = map else { continue };
+        match OTHERWISE.into_iter().find(|other| *other == name) {
+            Some("SETTINGS") => {
+                let table: Table<u32, OldSettings> =
+                    Table::new(map).map_err(of("reading settings of the version before"))?;
+                inheritance.settings = table
+                    .get(&0)
+                    .map_err(of("reading settings of the version before"))?;
+            }
+            Some(name) => inheritance.flows.push(Outgrown {
+                name,
+                map,
+                secret: None,
+            }),
+            None => {
+                let target = directory.join(&name);
+                bpffs::unpin(&target).map_err(of("taking a map of the version before over"))?;
+                object::pin(map.as_fd(), &target)
+                    .map_err(of("taking a map of the version before over"))?;
+            }
+        }
+    }
+    tracing::info!(directory = %old.display(), "taking over what the version before left");
+    Ok(Some(inheritance))
+}
+
+impl Inheritance {
+    /// Writes the settings that it left.
+    pub(super) fn settle(&self, maps: &Maps) -> io::Result<()> {
+        let Some(old) = self.settings else {
+            return Ok(());
+        };
+        maps.change_settings(|settings| {
+            settings.generation = old.generation.wrapping_add(1).max(1);
+            settings.seed = old.seed;
+            settings.source_ports = old.source_ports;
+            settings.timeouts = old.timeouts;
+            settings.flags = old.flags;
+        })
+    }
+
+    /// Takes its pins out: nobody uses them any more.
+    pub(super) fn remove(&self) {
+        for (_, path) in bpffs::names(&self.directory) {
+            // What stays is only memory.
+            let _ = bpffs::unpin(&path);
+        }
+        let _ = std::fs::remove_dir(&self.directory);
+    }
+}
+
+/// Has the program drop what knows no flow but may belong to one.
+pub(super) fn begin(maps: &Maps) -> io::Result<()> {
+    maps.change_settings(|settings| settings.flags |= settings_flags::CARRYING)
+}
+
+/// All is carried over.
+pub(super) fn end(maps: &Maps) -> io::Result<()> {
+    maps.change_settings(|settings| settings.flags &= !settings_flags::CARRYING)
+}
+
+/// Whether a map is one that this version may use as it is.
+pub(super) fn fits(map: &OwnedFd, size: Option<u32>) -> io::Result<bool> {
+    let info = MapInfo::of(map.as_fd())?;
+    Ok(size.is_none_or(|size| size == info.max_entries))
+}
+
+#[cfg(test)]
+mod tests;
