@@ -66,10 +66,10 @@ impl Outgrown {
     /// Carries its entries into the table that took its place: those that that one lacks.
     pub(super) fn carry(&self, maps: &Maps) {
         let carried = match self.name {
-            "FLOWS4" => self.into_table(&maps.v4.flows),
-            "PENDING4" => self.into_table(&maps.v4.pending),
-            "FLOWS6" => self.into_table(&maps.v6.flows),
-            _ => self.into_table(&maps.v6.pending),
+            "FLOWS4" => self.carry_into(&maps.v4.flows),
+            "PENDING4" => self.carry_into(&maps.v4.pending),
+            "FLOWS6" => self.carry_into(&maps.v6.flows),
+            _ => self.carry_into(&maps.v6.pending),
         };
         match carried {
             Ok(entries) => tracing::info!(map = self.name, entries, "carried over"),
@@ -77,7 +77,7 @@ impl Outgrown {
         }
     }
 
-    fn into_table<F: Family>(&self, new: &Flows<F>) -> io::Result<usize> {
+    fn carry_into<F: Family>(&self, new: &Flows<F>) -> io::Result<usize> {
         let mut carried = 0;
         let mut put = |entries: &mut Vec<(Tuple<F>, Flow<F>)>| {
             for (key, flow) in entries.drain(..) {
