@@ -258,7 +258,8 @@ impl Held {
     ) {
         let old = std::mem::take(&mut self.lists.table);
         let members = std::mem::take(&mut self.lists.members);
-        if !self.lists.become_of(&pool.spec.balance, candidates) {
+        let configured = pool.spec.backends.iter().map(|b| b.weight);
+        if !(self.lists).become_of(&pool.spec.balance, configured, candidates) {
             (self.lists.table, self.lists.members) = (old, members);
             return;
         }

@@ -23,6 +23,7 @@ use xdp::abi::{Backend, Service, backend_flags, settings_flags};
 
 use super::*;
 
+mod moves;
 mod quic;
 
 /// The tables as the program sees them.
