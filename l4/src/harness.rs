@@ -103,7 +103,15 @@ impl Harness {
     /// # Errors
     /// The kernel did not run it.
     pub fn run(&self, packet: &[u8], interface: u32) -> io::Result<Outcome> {
-        test_run::run(self.loaded.program.as_fd(), packet, interface)
+        self.run_behind(packet, interface, 0)
+    }
+
+    /// The same behind so many bytes of a driver's metadata (a multiple of four), which leave the less room for headers.
+    ///
+    /// # Errors
+    /// The kernel did not run it.
+    pub fn run_behind(&self, packet: &[u8], interface: u32, metadata: u32) -> io::Result<Outcome> {
+        test_run::run(self.loaded.program.as_fd(), packet, interface, metadata)
     }
 
     /// Goes through all flows as the daemon does once a second, `later` ticks from now.

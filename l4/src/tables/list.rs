@@ -110,10 +110,12 @@ impl Lists {
         true
     }
 
-    /// Where the ring goes on: `old` is the table before the change.
-    pub(super) fn resume(&self, old: &[u32], turns: u32) -> u32 {
+    /// Where the ring goes on: `old` is the table before the change. Where only a step of slow start was made, `wrr`
+    /// goes on where it was, for it would else begin with the same ones again and again.
+    pub(super) fn resume(&self, old: &[u32], turns: u32, stepping: bool) -> u32 {
         match self.balance {
             Some(Balance::RoundRobin) => ring::resume(old, turns, &self.table),
+            Some(_) if stepping => ring::keep_place(old.len(), turns, self.table.len()),
             _ => 0,
         }
     }

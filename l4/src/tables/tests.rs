@@ -25,6 +25,7 @@ use super::*;
 
 mod moves;
 mod quic;
+mod ramps;
 
 /// The tables as the program sees them.
 #[derive(Default)]
