@@ -201,3 +201,31 @@ fn rejected_applies() {
     daemon.apply(&plain);
     asks(&site);
 }
+
+/// The kernel tells the program of no routes from where it does not forward: the log and `status` say what to type, and
+/// that is enough.
+#[test]
+fn where_the_kernel_does_not_forward() {
+    if !needs_root("where_the_kernel_does_not_forward") {
+        return;
+    }
+    let site = Site::new("--mode direct");
+    let _ = site.expect("director", "sysctl -qw net.ipv4.ip_forward=0");
+    let daemon = site.daemon(site.config());
+    wait_for_up(&daemon, 3);
+    let typed = "sysctl -w net.ipv4.ip_forward=1 ";
+    wait_for("the log to say it", || daemon.log().contains(typed));
+    let status = daemon.expect_cli(&["status"]);
+    assert!(status.contains(typed), "{status}");
+    assert!(
+        !status.contains("net.ipv6"),
+        "no service is of IPv6: {status}"
+    );
+    let curl = format!("curl -sS --max-time 2 http://{}/", site.service());
+    assert!(!site.run("client", &curl).status.success());
+
+    let _ = site.expect("director", typed);
+    let _ = site.expect("client", &curl);
+    let status = daemon.expect_cli(&["status"]);
+    assert!(!status.contains("sysctl"), "{status}");
+}

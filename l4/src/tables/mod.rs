@@ -43,6 +43,7 @@ pub use self::{
     write::{Changes, Write},
 };
 use self::{region::Regions, slots::Slots, write::Stages};
+use crate::net::forwarding::Families;
 
 /// What is asked of the machine's network when a plan is turned into tables.
 pub trait Surroundings {
@@ -364,6 +365,14 @@ impl Tables {
     pub fn addresses(&self) -> BTreeSet<IpAddr> {
         let backends = self.all().flat_map(|(_, held)| held.backends.keys());
         backends.map(SocketAddr::ip).collect()
+    }
+
+    /// The families that packets are forwarded in.
+    pub(crate) fn families(&self) -> Families {
+        let services = self.places.keys().map(Place::ip);
+        let held = self.services.values();
+        let backends = held.flat_map(|held| held.backends.keys().map(SocketAddr::ip));
+        services.chain(backends).collect()
     }
 
     /// The plan that was applied last.
