@@ -229,3 +229,33 @@ fn where_the_kernel_does_not_forward() {
     let status = daemon.expect_cli(&["status"]);
     assert!(!status.contains("sysctl"), "{status}");
 }
+
+/// A daemon that gave up its rights says how the first `ipvsadm -A` would work, and it does.
+#[test]
+fn the_first_service_of_ipvsadm() {
+    if !needs_root("the_first_service_of_ipvsadm") {
+        return;
+    }
+    let site = Site::new("--mode nat");
+    let add = ["ipvsadm", "-A", "-t", site.service(), "-s", "wlc"];
+    let daemon = site.daemon("");
+    let refused = daemon.cli(&add);
+    let said = said(&refused);
+    assert!(!refused.status.success(), "{said}");
+    let file = daemon.config().display().to_string();
+    assert!(said.contains("`[l4]`") && said.contains(&file), "{said}");
+    drop(daemon);
+
+    let mut lines = site.config().lines();
+    let pin = lines.find(|line| line.starts_with("pin")).unwrap();
+    let daemon = site.daemon(&format!("[l4]\n{pin}"));
+    let _ = daemon.expect_cli(&add);
+    let listed = daemon.expect_cli(&["ipvsadm", "-Ln"]);
+    assert!(
+        listed.contains(&format!("TCP  {} wlc", site.service())),
+        "{listed}"
+    );
+    let _ = daemon.expect_cli(&["stop"]);
+    wait_for("the daemon to end", || daemon.status().is_none());
+    let _ = daemon.expect_cli(&["detach", "--pin", pin.split('"').nth(1).unwrap()]);
+}
