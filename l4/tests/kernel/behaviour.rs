@@ -264,6 +264,26 @@ fn removed_backends_with_expiry_give_their_flows_up() {
 }
 
 #[test]
+fn tracing_ends_by_itself_when_nobody_renews_it() {
+    let service = service(one(Scheme::Tcp), Forward::Nat, |_| {});
+    let Some(rig) = rig(&service, &backends(Balance::RoundRobin, &[1])) else {
+        return;
+    };
+    let traced = || rig.harness.is_traced().unwrap();
+    let backend = open(&rig, client(1, 5000));
+    let talk = || assert_eq!(tcp(&rig, client(1, 5000), VIP, ACK), Some(backend));
+    rig.harness.trace_for(10_000).unwrap();
+    talk();
+    assert!(traced());
+    // Whoever listened was killed a while ago.
+    rig.harness.trace_for(-2).unwrap();
+    assert!(traced());
+    talk();
+    assert!(!traced(), "the next packet ended it");
+    talk();
+}
+
+#[test]
 fn destinations_stay_with_their_backend() {
     for balance in [
         Balance::LocalityLeastConnections,

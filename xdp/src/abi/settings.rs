@@ -47,8 +47,10 @@ pub struct Settings {
     pub timeouts: [u32; FlowState::COUNT],
     /// Of [`settings_flags`].
     pub flags: u32,
-    /// Zero: room up to 16 states.
-    pub zero: [u32; 2],
+    /// Until when anything is traced: who listens pushes it on, and without that the program switches tracing off itself.
+    pub trace_until: Tick,
+    /// Zero: room up to 16 words.
+    pub zero: u32,
 }
 
 // SAFETY: numbers.
