@@ -246,9 +246,8 @@ fn the_first_service_of_ipvsadm() {
     assert!(said.contains("`[l4]`") && said.contains(&file), "{said}");
     drop(daemon);
 
-    let mut lines = site.config().lines();
-    let pin = lines.find(|line| line.starts_with("pin")).unwrap();
-    let daemon = site.daemon(&format!("[l4]\n{pin}"));
+    let l4 = site.l4();
+    let daemon = site.daemon(&l4);
     let _ = daemon.expect_cli(&add);
     let listed = daemon.expect_cli(&["ipvsadm", "-Ln"]);
     assert!(
@@ -257,5 +256,5 @@ fn the_first_service_of_ipvsadm() {
     );
     let _ = daemon.expect_cli(&["stop"]);
     wait_for("the daemon to end", || daemon.status().is_none());
-    let _ = daemon.expect_cli(&["detach", "--pin", pin.split('"').nth(1).unwrap()]);
+    let _ = daemon.expect_cli(&["detach", "--pin", l4.split('"').nth(1).unwrap()]);
 }
