@@ -14,7 +14,7 @@ use xdp::{
 pub use crate::sys::test_run::Outcome;
 use crate::{
     load::{StartError, object},
-    maps::{FamilyMaps, Maps},
+    maps::{FamilyMaps, Maps, Watched},
     plane::{instant, now},
     sys::{Put, test_run},
     tables::{Surroundings, Tables},
@@ -98,12 +98,42 @@ impl Harness {
             .map(drop)
     }
 
+    /// Has every decision about every service traced for so many ticks from now.
+    ///
+    /// # Errors
+    /// The tables cannot be written.
+    pub fn trace_for(&self, ticks: i32) -> io::Result<()> {
+        let slots: Vec<u32> = self.tables.all().map(|(_, held)| held.slot).collect();
+        self.loaded.maps.watch(Watched::All, &slots)?;
+        self.loaded.maps.change_settings(|settings| {
+            settings.trace = 1;
+            settings.trace_until = Tick(now().0.wrapping_add_signed(ticks));
+        })
+    }
+
+    /// Whether the program traces: it ends that by itself when the time is over.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn is_traced(&self) -> io::Result<bool> {
+        let settings = self.loaded.maps.settings_there()?;
+        Ok(settings.is_some_and(|settings| settings.trace != 0))
+    }
+
     /// Sends a packet through the program, as if it had come in by an interface (0: by loopback).
     ///
     /// # Errors
     /// The kernel did not run it.
     pub fn run(&self, packet: &[u8], interface: u32) -> io::Result<Outcome> {
-        test_run::run(self.loaded.program.as_fd(), packet, interface)
+        self.run_behind(packet, interface, 0)
+    }
+
+    /// The same behind so many bytes of a driver's metadata (a multiple of four), which leave the less room for headers.
+    ///
+    /// # Errors
+    /// The kernel did not run it.
+    pub fn run_behind(&self, packet: &[u8], interface: u32, metadata: u32) -> io::Result<Outcome> {
+        test_run::run(self.loaded.program.as_fd(), packet, interface, metadata)
     }
 
     /// Goes through all flows as the daemon does once a second, `later` ticks from now.

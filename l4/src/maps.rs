@@ -13,7 +13,7 @@ use std::{
 use xdp::abi::{
     Backend, Cookies, Counters, Endpoint, Family, Fragment, FragmentKey, Guard, Iface, Load,
     Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, ResolveKey, Secret, Service,
-    Settings, Template, TemplateKey, V4, V6, backend_flags, service_flags,
+    Settings, Template, TemplateKey, Tick, V4, V6, backend_flags, service_flags,
 };
 
 use crate::{
@@ -196,7 +196,8 @@ impl Maps {
             source_ports: 0,
             timeouts: Default::default(),
             flags: 0,
-            zero: Default::default(),
+            trace_until: Tick(0),
+            zero: 0,
             secret: Default::default(),
         });
         let maps = Self {
@@ -241,6 +242,11 @@ impl Maps {
     /// What holds for all services.
     pub(crate) fn settings(&self) -> Settings {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same as the program has it: it may switch tracing off.
+    pub(crate) fn settings_there(&self) -> io::Result<Option<Settings>> {
+        self.settings.get(&0)
     }
 
     /// How often a service's ring was asked.

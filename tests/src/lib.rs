@@ -14,6 +14,7 @@
 mod client;
 mod daemon;
 mod echo;
+mod echoes;
 mod flight;
 mod flood;
 mod inside;

@@ -24,13 +24,12 @@ impl Echoes {
         for host in ["server1", "server2", "server3"] {
             site.echo(host, any);
         }
-        let pin = site.config().lines().find(|l| l.starts_with("pin"));
         let plain = format!(
-            "[l4]\n{}\n\n[[pool]]\nname = \"echo\"\nbalance = \"rr\"\n\
+            "{}\n[[pool]]\nname = \"echo\"\nbalance = \"rr\"\n\
              check = {{ tcp = true, interval = \"200ms\", timeout = \"200ms\", rise = 1, fall = 2 }}\n\
              backends = [\n{}\n]\n\n[[service]]\nname = \"talk\"\nlisten = \"tcp://192.168.1.100:{PORT}\"\n\
              forward = \"{mode}\"\npool = \"echo\"\n",
-            pin.unwrap(),
+            site.l4(),
             (1..4).map(line).collect::<String>(),
         );
         let daemon = site.daemon(&plain);

@@ -18,16 +18,15 @@ fn withstands(mode: &str) {
     for host in ["server1", "server2", "server3"] {
         site.echo(host, SocketAddr::from(([0; 4], PORT)));
     }
-    let pin = site.config().lines().find(|l| l.starts_with("pin"));
     let backends: String = (1..4)
         .map(|n| format!("  {{ address = \"10.0.0.1{n}:{PORT}\" }},\n"))
         .collect();
     // Of handshakes there is room for a fraction of the flood.
     let daemon = site.daemon(&format!(
-        "[l4]\n{}\nmax-flows = 16384\nmax-handshakes = 65536\n\n[[pool]]\nname = \"echo\"\nbalance = \"wlc\"\n\
+        "{}max-flows = 16384\nmax-handshakes = 65536\n\n[[pool]]\nname = \"echo\"\nbalance = \"wlc\"\n\
          check = {{ tcp = true, interval = \"1s\", timeout = \"1s\" }}\nbackends = [\n{backends}]\n\n\
          [[service]]\nname = \"talk\"\nlisten = \"tcp://{VIP}:{PORT}\"\nforward = \"{mode}\"\npool = \"echo\"\n",
-        pin.unwrap(),
+        site.l4(),
     ));
     wait_for_up(&daemon, 3);
     let service = SocketAddr::from((VIP, PORT));

@@ -201,3 +201,60 @@ fn rejected_applies() {
     daemon.apply(&plain);
     asks(&site);
 }
+
+/// The kernel tells the program of no routes from where it does not forward: the log and `status` say what to type, and
+/// that is enough.
+#[test]
+fn where_the_kernel_does_not_forward() {
+    if !needs_root("where_the_kernel_does_not_forward") {
+        return;
+    }
+    let site = Site::new("--mode direct");
+    let _ = site.expect("director", "sysctl -qw net.ipv4.ip_forward=0");
+    let daemon = site.daemon(site.config());
+    wait_for_up(&daemon, 3);
+    let typed = "sysctl -w net.ipv4.ip_forward=1 ";
+    wait_for("the log to say it", || daemon.log().contains(typed));
+    let status = daemon.expect_cli(&["status"]);
+    assert!(status.contains(typed), "{status}");
+    assert!(
+        !status.contains("net.ipv6"),
+        "no service is of IPv6: {status}"
+    );
+    let curl = format!("curl -sS --max-time 2 http://{}/", site.service());
+    assert!(!site.run("client", &curl).status.success());
+
+    let _ = site.expect("director", typed);
+    let _ = site.expect("client", &curl);
+    let status = daemon.expect_cli(&["status"]);
+    assert!(!status.contains("sysctl"), "{status}");
+}
+
+/// A daemon that gave up its rights says how the first `ipvsadm -A` would work, and it does.
+#[test]
+fn the_first_service_of_ipvsadm() {
+    if !needs_root("the_first_service_of_ipvsadm") {
+        return;
+    }
+    let site = Site::new("--mode nat");
+    let add = ["ipvsadm", "-A", "-t", site.service(), "-s", "wlc"];
+    let daemon = site.daemon("");
+    let refused = daemon.cli(&add);
+    let said = said(&refused);
+    assert!(!refused.status.success(), "{said}");
+    let file = daemon.config().display().to_string();
+    assert!(said.contains("`[l4]`") && said.contains(&file), "{said}");
+    drop(daemon);
+
+    let l4 = site.l4();
+    let daemon = site.daemon(&l4);
+    let _ = daemon.expect_cli(&add);
+    let listed = daemon.expect_cli(&["ipvsadm", "-Ln"]);
+    assert!(
+        listed.contains(&format!("TCP  {} wlc", site.service())),
+        "{listed}"
+    );
+    let _ = daemon.expect_cli(&["stop"]);
+    wait_for("the daemon to end", || daemon.status().is_none());
+    let _ = daemon.expect_cli(&["detach", "--pin", l4.split('"').nth(1).unwrap()]);
+}

@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
@@ -16,26 +16,8 @@ const VIP: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 100);
 /// A site where all servers echo at these ports.
 fn site(mode: &str, ports: &[u16]) -> Site {
     let site = Site::new(&format!("--mode {mode}"));
-    for number in 1..4 {
-        // With the service's own address a server answers datagrams from there.
-        let address = if mode == "nat" {
-            Ipv4Addr::new(10, 0, 0, 10 + number)
-        } else {
-            VIP
-        };
-        for port in ports {
-            site.echo(
-                &format!("server{number}"),
-                SocketAddr::from((address, *port)),
-            );
-        }
-    }
+    site.echo_at_servers(mode, ports);
     site
-}
-
-fn pin(site: &Site) -> String {
-    let line = site.config().lines().find(|l| l.starts_with("pin"));
-    format!("[l4]\n{}\n", line.unwrap())
 }
 
 /// A pool of these servers; port 0: the one that was asked for.
@@ -73,23 +55,6 @@ fn who(site: &Site, port: u16) -> io::Result<String> {
     Ok(talk.who)
 }
 
-/// Sends a datagram of this length and has it sent back; whether it is.
-fn datagram(site: &Site, port: u16, length: usize) -> io::Result<()> {
-    site.inside("client", move || {
-        let socket = UdpSocket::bind("0.0.0.0:0")?;
-        socket.set_read_timeout(Some(Duration::from_secs(2)))?;
-        socket.connect(at(port))?;
-        let bytes: Vec<u8> = (0..length).map(|at| (at % 253) as u8).collect();
-        let _ = socket.send(&bytes)?;
-        let mut back = vec![0; length + 1];
-        let got = socket.recv(&mut back)?;
-        if back[..got] == bytes {
-            return Ok(());
-        }
-        Err(io::Error::other("something else came back"))
-    })
-}
-
 #[test]
 fn several_shapes() {
     if !needs_root("several_shapes") {
@@ -97,7 +62,7 @@ fn several_shapes() {
     }
     let site = site("nat", &[7001, 7002, 7005, 7100]);
     let config = [
-        pin(&site),
+        site.l4(),
         pool("one", &[1], 7001, true),
         pool("two", &[2], 7002, false),
         pool("asked", &[3], 0, false),
@@ -128,7 +93,7 @@ fn several_shapes() {
     // In the range, but nobody is there: the server's own refusal comes back.
     assert_eq!(refused(7003), io::ErrorKind::ConnectionRefused);
     assert_eq!(refused(7006), io::ErrorKind::ConnectionRefused);
-    datagram(&site, 7100, 100).unwrap();
+    site.datagram(at(7100), 100).unwrap();
 
     // All ports of the address, but for those that a service has of its own.
     let all = config.replace("tcp://192.168.1.100:7000-7005", "tcp://192.168.1.100:*");
@@ -138,7 +103,7 @@ fn several_shapes() {
     });
     assert_eq!(who(&site, 7002).unwrap(), "server3");
     assert_eq!(who(&site, 82).unwrap(), "server1");
-    datagram(&site, 7100, 100).unwrap();
+    site.datagram(at(7100), 100).unwrap();
 
     // A service that goes leaves its port to the host; the others stay.
     let mut stays = Talk::begin(&site, at(83)).unwrap();
@@ -162,26 +127,13 @@ fn datagrams(mode: &str) {
     let site = site(mode, &[7100]);
     let daemon = site.daemon(
         &[
-            pin(&site),
+            site.l4(),
             pool("echo", &[1, 2, 3], 0, false),
             service("echo", "\"udp://192.168.1.100:7100-7101\"", mode, "echo"),
         ]
         .concat(),
     );
-    for length in [10, 1400, 3_000, 20_000] {
-        wait_for(&format!("a datagram of {length} bytes"), || {
-            datagram(&site, 7100, length).is_ok()
-        });
-        for _ in 0..6 {
-            datagram(&site, 7100, length).unwrap();
-        }
-    }
-    let refused = datagram(&site, 7101, 10).unwrap_err();
-    assert_eq!(
-        refused.kind(),
-        io::ErrorKind::ConnectionRefused,
-        "{refused}"
-    );
+    site.assert_datagrams(at(7100), 7101);
     drop(daemon);
 }
 
@@ -208,7 +160,7 @@ fn too_big_for_the_tunnel() {
     let site = site("tunnel", &[7000]);
     let daemon = site.daemon(
         &[
-            pin(&site),
+            site.l4(),
             pool("echo", &[1], 7000, false),
             service("echo", "\"tcp://192.168.1.100:7000\"", "tunnel", "echo"),
         ]
@@ -230,7 +182,7 @@ fn too_big_for_a_link() {
     let site = site("nat", &[7000]);
     let daemon = site.daemon(
         &[
-            pin(&site),
+            site.l4(),
             pool("echo", &[1], 7000, false),
             service("echo", "\"tcp://192.168.1.100:7000\"", "nat", "echo"),
         ]
@@ -264,7 +216,7 @@ fn a_local_backend() {
         // It must take what comes to the service's address: packets to it are not changed.
         site.echo("director", SocketAddr::from(([0; 4], port)));
         let config = [
-            pin(&site),
+            site.l4(),
             pool("echo", &[1, 2], port, true).replace(
                 "[{",
                 &format!("[{{ address = \"192.168.1.1:{port}\" }}, {{"),

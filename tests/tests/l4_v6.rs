@@ -3,13 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::{
-    io,
-    net::{Ipv6Addr, SocketAddr, UdpSocket},
-    time::Duration,
-};
+use std::net::{Ipv6Addr, SocketAddr};
 
-use e2e::{Daemon, Site, Talk, needs_root, wait_for};
+use e2e::{Daemon, Site, Talk, needs_root};
 
 const VIP: Ipv6Addr = Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 0x100);
 const PORT: u16 = 7000;
@@ -17,58 +13,20 @@ const PORT: u16 = 7000;
 /// A site whose servers echo, by TCP and UDP.
 fn start(mode: &str) -> (Daemon, Site) {
     let site = Site::new(&format!("--mode {mode} --family 6"));
-    for number in 1..4 {
-        let own = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0x10 + number);
-        let address = if mode == "nat" { own } else { VIP };
-        site.echo(
-            &format!("server{number}"),
-            SocketAddr::from((address, PORT)),
-        );
-    }
-    let pin = site.config().lines().find(|l| l.starts_with("pin"));
+    site.echo_at_servers(mode, &[PORT]);
     let daemon = site.daemon(&format!(
-        "[l4]\n{}\n[[pool]]\nname = \"echo\"\nbalance = \"rr\"\n\
+        "{}[[pool]]\nname = \"echo\"\nbalance = \"rr\"\n\
          backends = [{{ address = \"[fd00:2::11]\" }}, {{ address = \"[fd00:2::12]\" }}, {{ address = \"[fd00:2::13]\" }}]\n\
          [[service]]\nname = \"tcp\"\nlisten = \"tcp://[{VIP}]:{PORT}\"\nforward = \"{mode}\"\npool = \"echo\"\n\
          [[service]]\nname = \"udp\"\nlisten = \"udp://[{VIP}]:7000-7001\"\nforward = \"{mode}\"\npool = \"echo\"\n",
-        pin.unwrap(),
+        site.l4(),
     ));
     (daemon, site)
 }
 
-/// Sends a datagram of this length and has it sent back.
-fn datagram(site: &Site, port: u16, length: usize) -> io::Result<()> {
-    site.inside("client", move || {
-        let socket = UdpSocket::bind("[::]:0")?;
-        socket.set_read_timeout(Some(Duration::from_secs(2)))?;
-        socket.connect((VIP, port))?;
-        let bytes: Vec<u8> = (0..length).map(|at| (at % 253) as u8).collect();
-        let _ = socket.send(&bytes)?;
-        let mut back = vec![0; length + 1];
-        let got = socket.recv(&mut back)?;
-        if back[..got] == bytes {
-            return Ok(());
-        }
-        Err(io::Error::other("something else came back"))
-    })
-}
-
 fn datagrams(mode: &str) {
     let (_daemon, site) = start(mode);
-    for length in [10, 1400, 3_000, 20_000] {
-        wait_for(&format!("a datagram of {length} bytes"), || {
-            datagram(&site, PORT, length).is_ok()
-        });
-        for _ in 0..6 {
-            datagram(&site, PORT, length).unwrap();
-        }
-    }
-    let refused = datagram(&site, 7001, 10).unwrap_err();
-    assert_eq!(
-        refused.kind(),
-        io::ErrorKind::ConnectionRefused,
-        "{refused}"
-    );
+    site.assert_datagrams(SocketAddr::from((VIP, PORT)), 7001);
 }
 
 #[test]

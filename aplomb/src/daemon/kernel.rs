@@ -3,7 +3,10 @@
 //! It outlives the process: when this one ends, the program goes on with what its tables hold, and the next takes them
 //! over. Two processes never write the tables at once: [`Kernel::rest`] before a successor begins.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use control::{
     engine::Event,
@@ -28,6 +31,8 @@ use crate::api;
 pub(super) struct Kernel {
     running: RwLock<Option<Arc<L4>>>,
     drained: mpsc::UnboundedSender<Event>,
+    /// The rights to it were given up, for this file asked for none of it.
+    given_up: Option<PathBuf>,
 }
 
 /// Tells the engine of backends that have drained.
@@ -41,10 +46,11 @@ impl l4::Reports for Drained {
 }
 
 impl Kernel {
-    pub(super) fn new(drained: mpsc::UnboundedSender<Event>) -> Self {
+    pub(super) fn new(drained: mpsc::UnboundedSender<Event>, given_up: Option<PathBuf>) -> Self {
         Self {
             running: RwLock::default(),
             drained,
+            given_up,
         }
     }
 
@@ -60,7 +66,7 @@ impl Kernel {
         if !l4::is_needed(spec) || self.running().is_some() {
             return Ok(());
         }
-        L4::try_out(&spec.l4).map_err(|e| Rejected::Plane(e.to_string()))
+        L4::try_out(&spec.l4).map_err(|e| self.refused(&e))
     }
 
     /// Has the plane run if the configuration needs it.
@@ -72,7 +78,7 @@ impl Kernel {
             spec: Arc::new(spec.l4.clone()),
             reports: Box::new(Drained(self.drained.clone())),
         });
-        let plane = Arc::new(started.map_err(|e| Rejected::Plane(e.to_string()))?);
+        let plane = Arc::new(started.map_err(|e| self.refused(&e))?);
         for attachment in plane.status().interfaces {
             let (interface, reason) = (attachment.interface, attachment.reason);
             match attachment.mode {
@@ -89,6 +95,24 @@ impl Kernel {
         }
         self.put(Some(plane));
         Ok(())
+    }
+
+    /// Why it cannot run, and what to do if only the rights are missing that this process had.
+    fn refused(&self, error: &l4::StartError) -> Rejected {
+        use l4::StartError::{NoBpffs, NoRights};
+        let is_forbidden = match error {
+            NoRights { .. } => true,
+            NoBpffs { source, .. } => source.kind() == std::io::ErrorKind::PermissionDenied,
+            _ => false,
+        };
+        Rejected::Plane(match self.given_up.as_ref().filter(|_| is_forbidden) {
+            Some(file) => format!(
+                "this daemon gave up its rights to the kernel's tables when it started, for {} had no service that the \
+                 kernel forwards and no [l4]: write an empty section, `[l4]`, into it and restart the daemon",
+                file.display()
+            ),
+            None => error.to_string(),
+        })
     }
 
     /// Has it go by a plan. Never waits.

@@ -144,8 +144,9 @@ fn start(options: &Options, before: &mut Before) -> Result<(), Error> {
     // What `ipvsadm` changed is in force again, over the file as it is now.
     let ipvs = Ipvs::restore(spec);
     let spec = ipvs.effective();
-    privileges::give_up(&spec, options.user.as_deref(), options.group.as_deref())
-        .map_err(|e| Error(e.to_string()))?;
+    let without_kernel =
+        privileges::give_up(&spec, options.user.as_deref(), options.group.as_deref())
+            .map_err(|e| Error(e.to_string()))?;
     // From here on there are other threads.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -156,7 +157,7 @@ fn start(options: &Options, before: &mut Before) -> Result<(), Error> {
         before,
         (spec, ipvs, config.directory),
         log,
-        descriptors,
+        (descriptors, without_kernel),
     ))
 }
 
@@ -165,7 +166,7 @@ async fn serve(
     before: &mut Before,
     (spec, ipvs, directory): (Spec, Ipvs, PathBuf),
     log: Log,
-    descriptors: u64,
+    (descriptors, without_kernel): (u64, bool),
 ) -> Result<(), Error> {
     let signals = Signals::listen().map_err(Error::new("no signals"))?;
     let about = About::new(options.config.clone());
@@ -201,7 +202,8 @@ async fn serve(
         events: arriving,
         drained: finished,
     };
-    let kernel = Arc::new(Kernel::new(drained));
+    let given_up = without_kernel.then(|| options.config.clone());
+    let kernel = Arc::new(Kernel::new(drained, given_up));
     kernel.start(&spec)?;
     let engine = Engine::restore(seed(), clock::now(), goods.saved);
     let planes = (Arc::clone(&plane), Arc::clone(&kernel));

@@ -8,7 +8,7 @@
 use std::{fmt, io, path::Path};
 
 use caps::{CapSet, Capability, CapsHashSet};
-use control::spec::{AdminListen, L4Spec, ProbeKind, Spec};
+use control::spec::{AdminListen, ProbeKind, Spec};
 use rustix::{
     process::{Gid, Uid, getegid, geteuid},
     thread,
@@ -28,23 +28,22 @@ impl fmt::Display for Stuck {
 
 impl std::error::Error for Stuck {}
 
-/// Becomes `user` and `group` as far as given, and gives up all capabilities but those that `spec` needs.
+/// Becomes `user` and `group` as far as given, and gives up all capabilities but those that `spec` needs. Whether
+/// [those of the kernel data plane](KERNEL) were there and are among what was given up.
 ///
 /// # Errors
 /// No such user or group, or no right to become it. Capabilities that cannot be given up are no error: a process
 /// without any has nothing to give.
-pub fn give_up(spec: &Spec, user: Option<&str>, to_group: Option<&str>) -> Result<(), Stuck> {
+pub fn give_up(spec: &Spec, user: Option<&str>, to_group: Option<&str>) -> Result<bool, Stuck> {
     let keep = needed(spec);
+    let had = caps::read(None, CapSet::Permitted).unwrap_or_default();
     drop_bounding(&keep);
     if user.is_some() || to_group.is_some() {
         let pins = uses_kernel(spec).then_some(&*spec.l4.pin);
         become_user(user, to_group, pins)?;
     }
-    let may: CapsHashSet = caps::read(None, CapSet::Permitted)
-        .unwrap_or_default()
-        .intersection(&keep)
-        .copied()
-        .collect();
+    let may = caps::read(None, CapSet::Permitted).unwrap_or_default();
+    let may: CapsHashSet = may.intersection(&keep).copied().collect();
     // Inheritable before ambient, which must be a part of it; permitted last, for it bounds the others.
     for set in [
         CapSet::Effective,
@@ -59,8 +58,16 @@ pub fn give_up(spec: &Spec, user: Option<&str>, to_group: Option<&str>) -> Resul
     if !scripts_have_users(spec) {
         thread::set_no_new_privs(true).map_err(|e| stuck("cannot renounce new privileges", e))?;
     }
-    Ok(())
+    let all = |set: &CapsHashSet| KERNEL.iter().all(|capability| set.contains(capability));
+    Ok(all(&had) && !all(&may))
 }
+
+/// What loading the program and its tables, attaching it, and following routes and neighbours needs.
+const KERNEL: [Capability; 3] = [
+    Capability::CAP_BPF,
+    Capability::CAP_NET_ADMIN,
+    Capability::CAP_PERFMON,
+];
 
 /// The capabilities that a configuration needs.
 fn needed(spec: &Spec) -> CapsHashSet {
@@ -76,20 +83,15 @@ fn needed(spec: &Spec) -> CapsHashSet {
         let _ = keep.insert(Capability::CAP_CHOWN);
     }
     if uses_kernel(spec) {
-        // Loading the program and its tables, attaching it, following routes and neighbours.
-        keep.extend([
-            Capability::CAP_BPF,
-            Capability::CAP_NET_ADMIN,
-            Capability::CAP_PERFMON,
-        ]);
+        keep.extend(KERNEL);
     }
     keep
 }
 
-/// Whether services may be forwarded by the kernel. Who says how its plane is to run without a service for it means to
-/// make them with `ipvsadm`.
+/// Whether services may be forwarded by the kernel. Who writes `[l4]`, however empty, without a service for it means to
+/// make them with `ipvsadm` or later.
 fn uses_kernel(spec: &Spec) -> bool {
-    l4::is_needed(spec) || spec.l4 != L4Spec::default()
+    l4::is_needed(spec) || spec.l4.asked
 }
 
 fn scripts_have_users(spec: &Spec) -> bool {
@@ -162,7 +164,7 @@ mod tests {
     fn a_thread_keeps_only_what_it_needs() {
         let before = caps::read(None, CapSet::Permitted).unwrap();
         apart(|| {
-            give_up(&Spec::default(), None, None).unwrap();
+            let _ = give_up(&Spec::default(), None, None).unwrap();
             let kept = caps::read(None, CapSet::Permitted).unwrap();
             let only = CapsHashSet::from([Capability::CAP_NET_BIND_SERVICE]);
             assert!(kept.is_subset(&only), "{kept:?}");
@@ -172,13 +174,31 @@ mod tests {
     }
 
     #[test]
+    fn an_l4_section_keeps_what_its_first_service_needs() {
+        let had = caps::read(None, CapSet::Permitted).unwrap();
+        if !KERNEL.iter().all(|capability| had.contains(capability)) {
+            eprintln!("SKIPPED: needs root");
+            return;
+        }
+        for asked in [false, true] {
+            apart(move || {
+                let mut spec = Spec::default();
+                spec.l4.asked = asked;
+                assert_eq!(give_up(&spec, None, None).unwrap(), !asked);
+                let kept = caps::read(None, CapSet::Permitted).unwrap();
+                assert!(KERNEL.iter().all(|c| kept.contains(c) == asked), "{kept:?}");
+            });
+        }
+    }
+
+    #[test]
     fn a_thread_becomes_another_user_that_may_still_bind_low_ports() {
         if !geteuid().is_root() {
             eprintln!("SKIPPED: needs root");
             return;
         }
         apart(|| {
-            give_up(&Spec::default(), Some("nobody"), None).unwrap();
+            let _ = give_up(&Spec::default(), Some("nobody"), None).unwrap();
             let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
             assert!(
                 status.contains("Uid:\t65534\t65534\t65534\t65534"),

@@ -161,7 +161,7 @@ fn admit(root: RootKeys, declared: &BTreeSet<String>, cx: &mut Cx<'_>) -> Option
     let admin = root.admin.value.admit(cx);
     let log = root.log.value.admit();
     let proxy = root.proxy.value.admit();
-    let l4 = root.l4.value.admit(cx);
+    let l4 = root.l4.value.admit(root.l4.given, cx);
     let pools: Vec<PlacedPool> = root
         .pool
         .value

@@ -124,6 +124,15 @@ fn defaults_are_those_of_the_spec() {
     assert_eq!(spec.log, LogSpec::default());
     assert_eq!(spec.proxy, ProxySpec::default());
     assert_eq!(spec.l4, L4Spec::default());
+    let asked = L4Spec {
+        asked: true,
+        ..L4Spec::default()
+    };
+    assert_eq!(
+        self::spec("[l4]").l4,
+        asked,
+        "the section is there, however empty"
+    );
     let pool = &spec.pools[0];
     assert_eq!(pool.passive, PassiveSpec::default());
     assert_eq!(pool.queue, QueueSpec::default());

@@ -9,6 +9,10 @@ use super::value;
 /// `[l4]`: the kernel data plane as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct L4Spec {
+    /// The configuration speaks of it at all, if only by an empty `[l4]`: it may be wanted though no service is forwarded
+    /// by the kernel yet.
+    #[serde(skip)]
+    pub asked: bool,
     /// Where packets come in.
     pub interfaces: Interfaces,
     /// How the program is attached to them.
@@ -36,6 +40,7 @@ impl L4Spec {
 impl Default for L4Spec {
     fn default() -> Self {
         Self {
+            asked: false,
             interfaces: Interfaces::Auto,
             mode: XdpMode::Auto,
             max_flows: 1 << 20,

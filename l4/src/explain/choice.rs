@@ -1,7 +1,7 @@
 //! How a backend was chosen, and how the others stood.
 
 use xdp::{
-    abi::{Backend, Scheduler, Service, backend_flags, flow_flags},
+    abi::{Scheduler, Service, backend_flags, flow_flags},
     decide::{Choice, Tables},
 };
 
@@ -94,13 +94,11 @@ pub(super) fn candidates<F: Viewed, S: Source + Lookup<F>>(
                 (.., true) => "full; ",
                 _ => "",
             };
+            // A part of the configured one while it rises.
+            let weight = f64::from(backend.weight) / f64::from(view.source.scale(backend.service));
             let shown = usable.then(|| {
-                score(
-                    Scheduler::of(service.scheduler),
-                    &backend,
-                    load.active,
-                    load.inactive,
-                )
+                let scheduler = Scheduler::of(service.scheduler);
+                score(scheduler, weight, load.active, load.inactive)
             });
             Some(Candidate {
                 address: address(&backend),
@@ -108,8 +106,8 @@ pub(super) fn candidates<F: Viewed, S: Source + Lookup<F>>(
                 usable: usable || chosen,
                 score: shown.flatten(),
                 why: format!(
-                    "{stand}weight {}, {} active, {} inactive",
-                    backend.weight, load.active, load.inactive
+                    "{stand}weight {weight}, {} active, {} inactive",
+                    load.active, load.inactive
                 ),
             })
         })
@@ -117,9 +115,8 @@ pub(super) fn candidates<F: Viewed, S: Source + Lookup<F>>(
 }
 
 /// What a scheduler compares.
-fn score(scheduler: Scheduler, backend: &Backend, active: u32, inactive: u32) -> Option<f64> {
+fn score(scheduler: Scheduler, weight: f64, active: u32, inactive: u32) -> Option<f64> {
     let overhead = f64::from(active) * 256.0 + f64::from(inactive);
-    let weight = f64::from(backend.weight);
     match scheduler {
         Scheduler::Lc => Some(overhead),
         Scheduler::Wlc | Scheduler::Twos | Scheduler::Lblc | Scheduler::Lblcr => {

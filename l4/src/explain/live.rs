@@ -25,6 +25,7 @@ pub(crate) struct Live<'a> {
     plane: &'a Plane,
     loaded: std::sync::Arc<Loaded>,
     names: HashMap<u32, (String, Word)>,
+    scales: HashMap<u32, u32>,
 }
 
 impl<'a> Live<'a> {
@@ -37,11 +38,14 @@ impl<'a> Live<'a> {
             Some((held.slot, (name.to_string(), word)))
         });
         let names = named.collect();
+        let scales = tables.services().map(|(_, held)| (held.slot, held.scale()));
+        let scales = scales.collect();
         drop(tables);
         Self {
             plane,
             loaded: plane.loaded(),
             names,
+            scales,
         }
     }
 }
@@ -121,6 +125,10 @@ impl Source for Live<'_> {
 
     fn named(&self, slot: u32) -> Option<(String, Word)> {
         self.names.get(&slot).cloned()
+    }
+
+    fn scale(&self, service: u32) -> u32 {
+        self.scales.get(&service).copied().unwrap_or(1)
     }
 
     fn interface(&self, index: u32) -> Option<String> {

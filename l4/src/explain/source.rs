@@ -49,6 +49,10 @@ pub trait Source {
     fn way(&self, to: IpAddr) -> (Route, Hop);
     /// A service's name, and the word for how it chooses.
     fn named(&self, slot: u32) -> Option<(String, Word)>;
+    /// What weights are multiplied by in the records of a service's backends.
+    fn scale(&self, _service: u32) -> u32 {
+        1
+    }
     /// A device's name.
     fn interface(&self, index: u32) -> Option<String>;
 }

@@ -85,7 +85,8 @@ impl Source for Site {
             source_ports: 0,
             timeouts: [Tick::in_seconds(900); FlowState::COUNT],
             flags: settings_flags::SERVICES,
-            zero: [0; 2],
+            trace_until: Tick(0),
+            zero: 0,
             secret: [0; 2],
         })
     }

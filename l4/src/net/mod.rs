@@ -3,8 +3,9 @@
 //!
 //! [`Monitor`] is the whole: a thread that listens ([`socket`]), draws a [`picture`] of the messages and tells a
 //! [`Sink`] what changed, and that keeps neighbours resolved ([`keep`]). [`wire`] holds the format of netlink,
-//! [`link`], [`neighbour`] and [`route`] what the messages mean.
+//! [`link`], [`neighbour`] and [`route`] what the messages mean; [`forwarding`] says where the kernel forwards nothing.
 
+pub(crate) mod forwarding;
 mod keep;
 mod link;
 mod neighbour;

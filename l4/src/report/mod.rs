@@ -12,6 +12,7 @@ pub(crate) use self::{
     services::{services, word as balance_word},
 };
 use crate::{
+    net::forwarding::{Families, hint},
     plane::{Plane, lock},
     status::{Attachment, L4Status, Tally, Timeout},
     sys::PerCpu,
@@ -24,6 +25,7 @@ pub(crate) fn status(plane: &Plane) -> L4Status {
     let loaded = plane.loaded();
     let maps = &loaded.maps;
     let tables = lock(&plane.tables);
+    let families = tables.families();
     let (services, backends) = tables.used();
     let mut fills = condition.fills;
     for (table, used, size) in [
@@ -52,7 +54,9 @@ pub(crate) fn status(plane: &Plane) -> L4Status {
         pin: condition.spec.pin.clone(),
         adopted: condition.adopted,
         generation: tables.generation(),
-        interfaces: condition.interfaces.into_iter().map(forwarding).collect(),
+        interfaces: (condition.interfaces.into_iter())
+            .map(|attachment| forwarding(attachment, families))
+            .collect(),
         tables: fills,
         drops: tally(&maps.drops, Reason::ALL.iter().map(|r| r.word())),
         passes: tally(&maps.passes, PassReason::ALL.iter().map(|r| r.word())),
@@ -62,25 +66,10 @@ pub(crate) fn status(plane: &Plane) -> L4Status {
     }
 }
 
-/// Says if the kernel would not forward what comes in there: then it does not tell the program of routes either.
-fn forwarding(mut attachment: Attachment) -> Attachment {
-    let is_off = |family: &str| {
-        let path = format!(
-            "/proc/sys/net/{family}/conf/{}/forwarding",
-            attachment.interface
-        );
-        std::fs::read_to_string(path).is_ok_and(|text| text.trim() == "0")
-    };
-    let off: Vec<_> = [("ipv4", "IPv4"), ("ipv6", "IPv6")]
-        .into_iter()
-        .filter(|(family, _)| is_off(family))
-        .map(|(_, word)| word)
-        .collect();
-    if attachment.mode.is_some() && !off.is_empty() {
-        let hint = format!(
-            "forwarding of {} is off there (sysctl net.ipv4.ip_forward, net.ipv6.conf.all.forwarding)",
-            off.join(" and ")
-        );
+/// Says if the kernel would not forward what comes in there.
+fn forwarding(mut attachment: Attachment, families: Families) -> Attachment {
+    let attached = attachment.mode.is_some();
+    if let Some(hint) = hint(&attachment.interface, families).filter(|_| attached) {
         attachment.reason = Some(match attachment.reason {
             Some(reason) => format!("{reason}; {hint}"),
             None => hint,

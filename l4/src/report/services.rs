@@ -1,6 +1,6 @@
 //! Services with their backends: loads and traffic.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use control::name::Name;
 use xdp::abi::{Cookies, Encap, Method as AbiMethod, backend_flags, service_flags};
@@ -45,16 +45,17 @@ fn service(name: &Name, held: &Held, maps: &Maps, meter: &Meter) -> Option<Servi
         backends: Vec::new(),
     };
     let mut rates = [0.0; 5];
-    let in_plan: Vec<_> = pool.members.iter().map(|m| m.address()).collect();
-    let listed = in_plan
-        .iter()
-        .filter_map(|a| Some((a, held.backends.get(a)?)));
-    let gone = held
-        .backends
-        .iter()
-        .filter(|(address, _)| !in_plan.contains(address));
-    for (address, kept) in listed.chain(gone) {
-        let (backend, its_rates) = backend(*address, kept, maps, meter);
+    let in_plan: BTreeSet<_> = pool.members.iter().map(|m| m.address()).collect();
+    let listed = pool.members.iter().filter_map(|m| {
+        let (address, kept) = held.backends.get_key_value(&m.address())?;
+        Some((address, kept, m.weight))
+    });
+    let gone = held.backends.iter().filter_map(|(address, kept)| {
+        let weight = kept.record.weight / held.scale();
+        (!in_plan.contains(address)).then_some((address, kept, weight))
+    });
+    for (address, kept, weight) in listed.chain(gone) {
+        let (backend, its_rates) = backend(*address, (kept, weight), maps, meter);
         status.active += u64::from(backend.active);
         status.inactive += u64::from(backend.inactive);
         status.persistent += u64::from(backend.persistent);
@@ -92,9 +93,10 @@ fn cookies(held: &Held, maps: &Maps) -> Option<CookieStatus> {
     })
 }
 
+/// A backend with its weight, slow start aside.
 fn backend(
     address: SocketAddr,
-    kept: &Kept,
+    (kept, weight): (&Kept, u32),
     maps: &Maps,
     meter: &Meter,
 ) -> (BackendStatistics, [f64; 5]) {
@@ -122,7 +124,7 @@ fn backend(
             port: u16::from_be(record.tunnel_port),
             checksum: record.flags & backend_flags::TUNNEL_CHECKSUM != 0,
         }),
-        weight: record.weight,
+        weight,
         takes: record.flags & backend_flags::TAKES != 0,
         removed: kept.is_removed(),
         upper: record.upper,

@@ -28,14 +28,23 @@ struct Context {
     egress_ifindex: u32,
 }
 
-/// Runs `program` once on `packet`, which came in by `interface` (0: by none in particular).
+/// Runs `program` once on `packet`, which came in by `interface` (0: by none in particular), with so many bytes of
+/// metadata in front of it, as some drivers put there: they leave so much less room for headers.
 ///
 /// # Errors
-/// The kernel did not run it: the packet is shorter than an Ethernet header, or this is not allowed.
-pub(crate) fn run(program: BorrowedFd<'_>, packet: &[u8], interface: u32) -> io::Result<Outcome> {
+/// The kernel did not run it: the packet is shorter than an Ethernet header, metadata is longer than it allows or no
+/// multiple of four, or this is not allowed.
+pub(crate) fn run(
+    program: BorrowedFd<'_>,
+    packet: &[u8],
+    interface: u32,
+    metadata: u32,
+) -> io::Result<Outcome> {
     let mut out = vec![0_u8; 4096];
-    let length = u32::try_from(packet.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let input = [&vec![0; metadata as usize], packet].concat();
+    let length = u32::try_from(input.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     let context = Context {
+        data: metadata,
         data_end: length,
         ingress_ifindex: interface,
         ..Context::default()
@@ -44,18 +53,19 @@ pub(crate) fn run(program: BorrowedFd<'_>, packet: &[u8], interface: u32) -> io:
         program: number(program),
         length_in: length,
         length_out: 4096,
-        data_in: packet.as_ptr() as u64,
+        data_in: input.as_ptr() as u64,
         data_out: out.as_mut_ptr() as u64,
         repeat: 1,
         ..Run::default()
     };
-    if interface != 0 {
+    if interface != 0 || metadata != 0 {
         argument.context_in = &raw const context as u64;
         argument.context_length_in = u32::try_from(size_of::<Context>()).unwrap_or(0);
     }
     // SAFETY: packet, room for the result and context are as long as is said.
     unsafe { bpf(Command::TestRun, &mut argument) }?;
     out.truncate(argument.length_out as usize);
+    out.drain(..out.len().min(metadata as usize));
     Ok(Outcome {
         verdict: argument.verdict,
         packet: out,

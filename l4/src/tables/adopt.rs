@@ -73,6 +73,7 @@ impl Tables {
             backend_slots: Slots::new(abi::BACKENDS, &used),
             regions,
             places: found.places,
+            turn: control::time::Instant::ZERO,
             generation: 0,
         }
     }

@@ -19,6 +19,7 @@ use super::{
     list::{Candidate, Lists},
     place::Place,
     quic::Quic,
+    ramp::{self, Ramp},
     record,
     region::{Region, Regions},
     slots::Slots,
@@ -42,6 +43,8 @@ pub struct Held {
     quic: Quic,
     /// When it has to be looked at again: a drain ends.
     pub(super) deadline: Option<Instant>,
+    /// When a member that rises is given more.
+    step: Option<Instant>,
     /// It has to be looked at again though its plan is the same.
     pub(super) doubted: bool,
 }
@@ -92,6 +95,7 @@ impl Held {
             lists: Lists::found(Region::of_word(table), Region::of_word(members)),
             quic,
             deadline: None,
+            step: None,
             doubted: false,
         }
     }
@@ -119,6 +123,18 @@ impl Held {
         !self.doubted
             && self.deadline.is_none_or(|deadline| deadline > now)
             && self.plan.as_ref().is_some_and(same)
+    }
+
+    /// When a member that rises is given more, and how many members there are to look at then.
+    pub(super) fn step(&self) -> Option<(Instant, usize)> {
+        Some((self.step?, self.backends.len()))
+    }
+
+    /// What weights are multiplied by in its backends' records.
+    #[must_use]
+    pub fn scale(&self) -> u32 {
+        let plan = self.plan.as_ref();
+        plan.map_or(1, |(_, pool)| ramp::scale_of_records(pool))
     }
 
     /// How many of its backends are on their way out.
@@ -151,11 +167,20 @@ impl Held {
             return;
         };
         stages.looked_at += 1;
-        self.backends_become(kernel, pool, now, around, slots, stages);
-        let candidates = self.candidates(pool);
+        let stepping = self.is_of(service, pool, now);
+        let weights = Ramp::of(pool, now);
+        self.backends_become(kernel, pool, (now, &weights), around, slots, stages);
+        let candidates = self.candidates(pool, &weights);
         let mut record = record::service(&service.spec, kernel, pool, around);
         (record.table, record.members) = (self.record.table, self.record.members);
-        self.lists_become(&mut record, pool, candidates, around, regions, stages);
+        self.lists_become(
+            &mut record,
+            pool,
+            (candidates, stepping),
+            around,
+            regions,
+            stages,
+        );
         let slot_of = |address: &SocketAddr| {
             let kept = self.backends.get(address);
             kept.filter(|kept| !kept.is_removed()).map(|kept| kept.slot)
@@ -182,6 +207,7 @@ impl Held {
             _ => None,
         };
         self.deadline = pool.members.iter().filter_map(ends).min();
+        self.step = weights.next(pool);
         self.doubted = false;
         self.plan = Some(plan);
     }
@@ -190,7 +216,7 @@ impl Held {
         &mut self,
         kernel: &KernelSpec,
         pool: &PoolPlan,
-        now: Instant,
+        (now, weights): (Instant, &Ramp),
         around: &dyn Surroundings,
         slots: &mut Slots,
         stages: &mut Stages,
@@ -203,7 +229,8 @@ impl Held {
             if kernel.ipvs && !configured.contains(&address) {
                 continue;
             }
-            let record = record::backend(self.slot, kernel, member, now, around);
+            let weight = weights.recorded(member);
+            let record = record::backend(self.slot, kernel, member, (now, weight), around);
             let old = self.backends.get(&address);
             let Some(slot) = old.map(|kept| kept.slot).or_else(|| slots.take()) else {
                 // Counted beforehand; but what is not there cannot be given.
@@ -227,14 +254,14 @@ impl Held {
     }
 
     /// Who may be given new work: last added first; backups only if nobody else can.
-    fn candidates(&self, pool: &PoolPlan) -> Vec<Candidate> {
+    fn candidates(&self, pool: &PoolPlan, weights: &Ramp) -> Vec<Candidate> {
         let of = |member: &MemberPlan| {
             let kept = self.backends.get(&member.address())?;
             let takes = kept.record.flags & backend_flags::TAKES != 0 && !kept.is_removed();
             takes.then(|| Candidate {
                 address: member.address(),
                 slot: kept.slot,
-                weight: member.weight,
+                weight: weights.listed(member),
             })
         };
         let all = |backup: bool| {
@@ -251,14 +278,15 @@ impl Held {
         &mut self,
         record: &mut Service,
         pool: &PoolPlan,
-        candidates: Vec<Candidate>,
+        (candidates, stepping): (Vec<Candidate>, bool),
         around: &dyn Surroundings,
         regions: &mut Regions,
         stages: &mut Stages,
     ) {
         let old = std::mem::take(&mut self.lists.table);
         let members = std::mem::take(&mut self.lists.members);
-        if !self.lists.become_of(&pool.spec.balance, candidates) {
+        let configured = pool.spec.backends.iter().map(|b| b.weight);
+        if !(self.lists).become_of(&pool.spec.balance, configured, candidates) {
             (self.lists.table, self.lists.members) = (old, members);
             return;
         }
@@ -285,7 +313,7 @@ impl Held {
             regions.give_up(std::mem::replace(&mut taken[which], region));
         }
         if self.lists.table != old && !self.lists.table.is_empty() {
-            let turns = self.lists.resume(&old, around.turns(self.slot));
+            let turns = self.lists.resume(&old, around.turns(self.slot), stepping);
             stages.schedule.push(Write::Cursor {
                 service: self.slot,
                 turns,
@@ -320,6 +348,7 @@ impl Held {
         self.places.clear();
         self.plan = None;
         self.deadline = None;
+        self.step = None;
         stages.moved.insert(self.slot);
     }
 

@@ -7,7 +7,7 @@ use xdp::abi::Scheduler;
 
 use super::{
     region::Region,
-    rendezvous::{self, Rendezvous},
+    rendezvous::{Member, Rendezvous, Size},
     ring,
 };
 
@@ -19,12 +19,45 @@ pub(super) struct Candidate {
     pub(super) weight: u32,
 }
 
+/// What members of a weight have of a hash table.
+#[derive(Clone, Copy)]
+enum Shares {
+    /// As much as they weigh.
+    Weight,
+    /// That, or one if they weigh nothing: their clients are refused, or tried elsewhere.
+    AtLeastOne,
+    /// One: as many destinations for each, whatever their weights. IPVS's pays no heed to them either, but for refusing
+    /// what leads to one of weight 0.
+    One,
+}
+
+impl Shares {
+    /// Those of a scheduler; none if it has no hash table.
+    fn of(scheduler: Scheduler) -> Option<Self> {
+        match scheduler {
+            Scheduler::Maglev => Some(Self::Weight),
+            Scheduler::SourceHash => Some(Self::AtLeastOne),
+            Scheduler::DestinationHash => Some(Self::One),
+            _ => None,
+        }
+    }
+
+    fn of_weight(self, weight: u32) -> u32 {
+        match self {
+            Self::Weight => weight,
+            Self::AtLeastOne => weight.max(1),
+            Self::One => 1,
+        }
+    }
+}
+
 /// A service's lists, and where they are in the schedule map.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     balance: Option<Balance>,
     candidates: Vec<Candidate>,
     hash: Rendezvous,
+    size: Size,
     pub(super) table: Vec<u32>,
     pub(super) members: Vec<u32>,
     pub(super) at: [Region; 2],
@@ -39,56 +72,50 @@ impl Lists {
         }
     }
 
-    /// Becomes the lists of these; whether anything is different. Where they lie is the caller's.
-    pub(super) fn become_of(&mut self, balance: &Balance, candidates: Vec<Candidate>) -> bool {
-        if self.balance.as_ref() == Some(balance) && self.candidates == candidates {
+    /// Becomes the lists of these; whether anything is different. `configured` are the weights of all members of the
+    /// configuration, up or not. Where the lists lie is the caller's.
+    pub(super) fn become_of(
+        &mut self,
+        balance: &Balance,
+        configured: impl Iterator<Item = u32>,
+        candidates: Vec<Candidate>,
+    ) -> bool {
+        let scheduler = super::record::scheduler(balance);
+        let shares = Shares::of(scheduler);
+        let size = shares.map_or_else(Size::default, |shares| {
+            Size::of(configured.map(|weight| shares.of_weight(weight)))
+        });
+        let same_size = self.size.length() == size.length();
+        if self.balance.as_ref() == Some(balance) && same_size && self.candidates == candidates {
             return false;
         }
         let weights: Vec<_> = candidates.iter().map(|c| (c.slot, c.weight)).collect();
-        let scheduler = super::record::scheduler(balance);
-        let hashed = |least: u32| -> Vec<_> {
-            let member =
-                |c: &Candidate| rendezvous::Member::at(c.address, c.weight.max(least), c.slot);
-            candidates.iter().map(member).collect()
-        };
         self.table = match scheduler {
             Scheduler::Ring if *balance == Balance::RoundRobin => ring::plain(&weights),
             Scheduler::Ring | Scheduler::Twos => ring::weighted(&weights),
-            // A member of weight 0 has one share, and its clients are refused, or tried elsewhere.
-            Scheduler::SourceHash => {
-                self.hash.become_of(&hashed(1));
-                self.hash.slots()
-            }
-            // It has as many destinations for each, whatever their weights: IPVS's pays no heed to them either, but
-            // for refusing what leads to one of weight 0.
-            Scheduler::DestinationHash => {
-                let equal = |c: &Candidate| rendezvous::Member::at(c.address, 1, c.slot);
-                self.hash
-                    .become_of(&candidates.iter().map(equal).collect::<Vec<_>>());
-                self.hash.slots()
-            }
-            Scheduler::Maglev => {
-                self.hash.become_of(&hashed(0));
-                self.hash.slots()
-            }
             _ => Vec::new(),
         };
-        if !matches!(
-            scheduler,
-            Scheduler::SourceHash | Scheduler::DestinationHash | Scheduler::Maglev
-        ) {
+        if let Some(shares) = shares {
+            let member = |c: &Candidate| Member::at(c.address, shares.of_weight(c.weight), c.slot);
+            let members: Vec<_> = candidates.iter().map(member).collect();
+            self.hash.become_of(&members, size);
+            self.table = self.hash.slots();
+        } else {
             self.hash = Rendezvous::default();
         }
+        self.size = size;
         self.members = weights.iter().map(|(slot, _)| *slot).collect();
         self.balance = Some(balance.clone());
         self.candidates = candidates;
         true
     }
 
-    /// Where the ring goes on: `old` is the table before the change.
-    pub(super) fn resume(&self, old: &[u32], turns: u32) -> u32 {
+    /// Where the ring goes on: `old` is the table before the change. Where only a step of slow start was made, `wrr`
+    /// goes on where it was, for it would else begin with the same ones again and again.
+    pub(super) fn resume(&self, old: &[u32], turns: u32, stepping: bool) -> u32 {
         match self.balance {
             Some(Balance::RoundRobin) => ring::resume(old, turns, &self.table),
+            Some(_) if stepping => ring::keep_place(old.len(), turns, self.table.len()),
             _ => 0,
         }
     }

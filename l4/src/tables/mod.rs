@@ -4,13 +4,14 @@
 //! the order in which packets may see them. A service keeps its slot as long as it is there ([`slots`]), and so does a
 //! backend of it, until the sweep has seen that no flow names it ([`Tables::free`]). Lists of backends
 //! ([`list`]: [`ring`], [`rendezvous`]) are built in a free part of the schedule map ([`region`]) beside the old ones.
-//! [`mod@quic`] knows whom QUIC connection IDs name, [`record`] turns specs into records, [`place`] addresses into keys; [`adopt`] finds out what a predecessor left.
+//! [`mod@quic`] knows whom QUIC connection IDs name, [`record`] turns specs into records, [`ramp`] has weights rise slowly, [`place`] addresses into keys; [`adopt`] finds out what a predecessor left.
 
 mod adopt;
 mod held;
 mod list;
 pub(crate) mod place;
 mod quic;
+mod ramp;
 pub mod ranges;
 pub(crate) mod record;
 pub mod region;
@@ -42,6 +43,7 @@ pub use self::{
     write::{Changes, Write},
 };
 use self::{region::Regions, slots::Slots, write::Stages};
+use crate::net::forwarding::Families;
 
 /// What is asked of the machine's network when a plan is turned into tables.
 pub trait Surroundings {
@@ -64,6 +66,8 @@ pub struct Tables {
     regions: Regions,
     /// What leads to which service.
     places: BTreeMap<Place, u32>,
+    /// When services may next take a step of slow start.
+    turn: Instant,
     generation: u64,
 }
 
@@ -86,6 +90,7 @@ impl Default for Tables {
             backend_slots: Slots::new(abi::BACKENDS, &BTreeSet::new()),
             regions: Regions::new(abi::SCHEDULE, []),
             places: BTreeMap::new(),
+            turn: Instant::ZERO,
             generation: 0,
         }
     }
@@ -104,6 +109,7 @@ impl Tables {
     ) -> Result<Changes, String> {
         self.has_room_for(plan)?;
         let mut stages = Stages::default();
+        let stepping = self.stepping(now);
         for (name, service) in &plan.services {
             let Some(kernel) = record::kernel_of(service) else {
                 continue;
@@ -112,7 +118,7 @@ impl Tables {
                 continue;
             };
             let mut held = match self.services.remove(name) {
-                Some(held) if held.is_of(service, pool, now) => {
+                Some(held) if held.is_of(service, pool, now) && !stepping.contains(name) => {
                     self.services.insert(Name::clone(name), held);
                     continue;
                 }
@@ -132,6 +138,22 @@ impl Tables {
         self.lead(&mut stages);
         self.generation = plan.generation;
         Ok(stages.finish(self.places.keys()))
+    }
+
+    /// Services that take a step of slow start now: no more than there is time for in each turn.
+    fn stepping(&mut self, now: Instant) -> BTreeSet<Name> {
+        if now < self.turn {
+            return BTreeSet::new();
+        }
+        let due = self.services.iter().filter_map(|(name, held)| {
+            let (at, members) = held.step()?;
+            (at <= now).then(|| (at, members, Name::clone(name)))
+        });
+        let due: Vec<_> = due.collect();
+        if !due.is_empty() {
+            self.turn = now + ramp::TURN;
+        }
+        ramp::turn(due).into_iter().collect()
     }
 
     /// Whether there are slots enough.
@@ -276,13 +298,15 @@ impl Tables {
         self.regions.settle();
     }
 
-    /// When a plan has to be applied again though nothing changed: a drain ends then.
+    /// When a plan has to be applied again though nothing changed: a drain ends then, or a member that rises is to be
+    /// given more.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.services
-            .values()
-            .filter_map(|held| held.deadline)
-            .min()
+        let of = |held: &Held| {
+            let step = held.step().map(|(at, _)| at.max(self.turn));
+            [held.deadline, step].into_iter().flatten().min()
+        };
+        self.services.values().filter_map(of).min()
     }
 
     /// Gives slots back that no flow names: `is_free` says so of a slot that takes nothing any more.
@@ -341,6 +365,14 @@ impl Tables {
     pub fn addresses(&self) -> BTreeSet<IpAddr> {
         let backends = self.all().flat_map(|(_, held)| held.backends.keys());
         backends.map(SocketAddr::ip).collect()
+    }
+
+    /// The families that packets are forwarded in.
+    pub(crate) fn families(&self) -> Families {
+        let services = self.places.keys().map(Place::ip);
+        let held = self.services.values();
+        let backends = held.flat_map(|held| held.backends.keys().map(SocketAddr::ip));
+        services.chain(backends).collect()
     }
 
     /// The plan that was applied last.

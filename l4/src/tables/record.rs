@@ -133,12 +133,12 @@ fn sources(
     }
 }
 
-/// What a member's slot is to hold.
+/// What a member's slot is to hold; its weight may be another than the plan's for the time being.
 pub(super) fn backend(
     service: u32,
     kernel: &KernelSpec,
     member: &MemberPlan,
-    now: Instant,
+    (now, weight): (Instant, u32),
     around: &dyn Surroundings,
 ) -> Backend {
     let address = member.address();
@@ -159,7 +159,7 @@ pub(super) fn backend(
     set(backend_flags::REMOVED | backend_flags::EXPIRE, is_over);
     Backend {
         flags,
-        weight: member.weight,
+        weight,
         address: words(address.ip()),
         port: address.port().to_be(),
         tunnel_port: tunnel.port.to_be(),

@@ -5,14 +5,18 @@
 //! anew. A member with weight `w` wins with probability `w` over the sum of weights, by the score `w / -ln(u)`, `u`
 //! drawn by a hash of member and slot.
 
-use std::net::SocketAddr;
+use std::{collections::HashMap, net::SocketAddr};
 
 /// The smallest table.
 const LEAST: u32 = 4096;
-/// The largest: 4 MiB of a schedule map, and 256 slots for each of 4096 shares.
-const MOST: u32 = 1 << 20;
+/// The largest of up to 4096 members, so that a change among 1,000 is made in a few milliseconds whatever they weigh.
+const MOST: u32 = 1 << 18;
+/// The largest of all: 4 MiB of a schedule map.
+const MOST_OF_ALL: u32 = 1 << 20;
 /// Slots for each share, so that a member of one share gets what it should within a few percent.
 const PER_SHARE: u64 = 256;
+/// Slots for each member at least, as far as [`MOST_OF_ALL`] allows.
+const PER_MEMBER: u64 = 64;
 
 /// A member: who it is, what it weighs, and which backend slot stands for it in the table.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,6 +68,43 @@ fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
+/// How many members a table is made for, and what they weigh together, in weights of the lightest.
+///
+/// The length of the table follows from this. It is of the members that are configured, not of those that are up:
+/// otherwise a member that falls could make another length, and with it another place for half of all keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    members: u64,
+    shares: u64,
+}
+
+impl Size {
+    /// That of members of these weights; those that weigh nothing do not count.
+    pub fn of(weights: impl IntoIterator<Item = u32>) -> Self {
+        let (mut members, mut total, mut least) = (0, 0, u64::MAX);
+        for weight in weights.into_iter().map(u64::from).filter(|w| *w > 0) {
+            members += 1;
+            total += weight;
+            least = least.min(weight);
+        }
+        Self {
+            members,
+            shares: total.div_ceil(least),
+        }
+    }
+
+    /// A power of two, so that a change of few members rarely changes it.
+    #[must_use]
+    pub fn length(self) -> u32 {
+        let power = |slots: u64| {
+            let power = slots.checked_next_power_of_two();
+            power.map_or(MOST_OF_ALL, |p| u32::try_from(p).unwrap_or(MOST_OF_ALL))
+        };
+        let most = power(self.members.saturating_mul(PER_MEMBER)).clamp(MOST, MOST_OF_ALL);
+        power(self.shares.saturating_mul(PER_SHARE)).clamp(LEAST, most)
+    }
+}
+
 /// A table, and the scores by which each slot was won.
 #[derive(Clone, Debug, Default)]
 pub struct Rendezvous {
@@ -72,78 +113,97 @@ pub struct Rendezvous {
     won: Vec<(u32, f32)>,
 }
 
+/// What becomes of a member's slots.
+#[derive(Clone, Copy)]
+enum Fate {
+    /// They are its own still.
+    Kept,
+    /// Its score for them is higher than it was, and it is at this place among the new members.
+    Raised(u32),
+    /// They are to be won again.
+    Lost,
+}
+
 impl Rendezvous {
-    /// The table of these members. One that weighs nothing wins nothing; without any that weighs, the table is empty.
+    /// The table of these members, none but these being configured.
     #[must_use]
     pub fn of(members: &[Member]) -> Self {
         let mut made = Self::default();
-        made.become_of(members);
+        made.become_of(members, Size::of(members.iter().map(|m| m.weight)));
         made
     }
 
-    /// How long the table of so many shares is: a power of two, so that a change of few members rarely changes it.
-    fn length(shares: u64) -> u32 {
-        if shares == 0 {
-            return 0;
-        }
-        let wanted = shares.saturating_mul(PER_SHARE).checked_next_power_of_two();
-        wanted.map_or(MOST, |w| {
-            u32::try_from(w).unwrap_or(MOST).clamp(LEAST, MOST)
-        })
-    }
-
-    /// Becomes the table of other members, going by what changed.
-    pub fn become_of(&mut self, members: &[Member]) {
-        let shares = shares_of(members);
-        let length = Self::length(shares);
+    /// Becomes the table of other members, going by what changed. One that weighs nothing wins nothing; without any
+    /// that weighs, the table is empty.
+    pub fn become_of(&mut self, members: &[Member], size: Size) {
+        let weighing = || members.iter().filter(|m| m.weight > 0);
+        let length = weighing().next().map_or(0, |_| size.length());
         if length as usize != self.won.len() {
             self.members.clear();
             self.won = vec![NOBODY; length as usize];
         }
-        // Whoever stays keeps its place in `members`; the others' slots are to be won again.
-        let mut lost = vec![true; self.members.len()];
+        let known: HashMap<u64, usize> = (self.members.iter().map(|m| m.seed)).zip(0..).collect();
+        let mut fates = vec![Fate::Lost; self.members.len()];
         let mut fresh = Vec::new();
-        for member in members.iter().filter(|m| m.weight > 0) {
-            let same = |old: &Member| old.seed == member.seed;
-            match self.members.iter().position(same) {
-                Some(at) if self.members[at].weight == member.weight => {
+        for member in weighing() {
+            if let Some(&at) = known.get(&member.seed) {
+                if self.members[at].weight == member.weight {
                     self.members[at].slot = member.slot;
-                    lost[at] = false;
+                    fates[at] = Fate::Kept;
+                    continue;
                 }
-                _ => fresh.push(*member),
+                if self.members[at].weight < member.weight {
+                    fates[at] = Fate::Raised(fresh.len() as u32);
+                }
             }
+            fresh.push(*member);
         }
-        self.forget(&lost);
-        self.welcome(fresh);
+        let first = self.forget(&fates, &fresh);
+        self.welcome(first);
     }
 
-    fn forget(&mut self, lost: &[bool]) {
-        if !lost.contains(&true) {
-            return;
+    /// Takes members out whose weight or self is another, and puts the new ones in, from which on is told. Slots that
+    /// are to be won again are won by one of those that stay, or nobody.
+    fn forget(&mut self, fates: &[Fate], fresh: &[Member]) -> usize {
+        let kept = || fates.iter().filter(|fate| matches!(fate, Fate::Kept));
+        let first = kept().count();
+        if first == fates.len() {
+            self.members.extend(fresh);
+            return first;
         }
-        let mut moved = vec![u32::MAX; lost.len()];
-        let mut kept = Vec::with_capacity(lost.len());
-        for (at, member) in self.members.iter().enumerate() {
-            if !lost[at] {
-                moved[at] = kept.len() as u32;
-                kept.push(*member);
-            }
-        }
-        self.members = kept;
-        for (slot, (winner, score)) in self.won.iter_mut().enumerate() {
-            match moved.get(*winner as usize) {
-                Some(&place) if place != u32::MAX => *winner = place,
-                _ => (*winner, *score) = best(&self.members, slot as u32, NOBODY, 0),
-            }
-        }
-    }
-
-    fn welcome(&mut self, fresh: Vec<Member>) {
-        if fresh.is_empty() {
-            return;
-        }
-        let first = self.members.len();
+        let mut place = 0;
+        let moved: Vec<Option<u32>> = (fates.iter())
+            .map(|fate| match fate {
+                Fate::Kept => {
+                    place += 1;
+                    Some(place - 1)
+                }
+                Fate::Raised(at) => Some(first as u32 + at),
+                Fate::Lost => None,
+            })
+            .collect();
+        let mut fates = fates.iter();
+        (self.members).retain(|_| matches!(fates.next(), Some(Fate::Kept)));
         self.members.extend(fresh);
+        for (slot, held) in self.won.iter_mut().enumerate() {
+            let slot = slot as u32;
+            *held = match moved.get(held.0 as usize).copied().flatten() {
+                Some(place) if (place as usize) < first => (place, held.1),
+                Some(place) => {
+                    let score = self.members[place as usize].score(slot, NOBODY.1);
+                    (place, score.unwrap_or(held.1))
+                }
+                None => best(&self.members[..first], slot, NOBODY, 0),
+            };
+        }
+        first
+    }
+
+    /// Has the members from `first` on win what is theirs.
+    fn welcome(&mut self, first: usize) {
+        if first == self.members.len() {
+            return;
+        }
         for (slot, held) in self.won.iter_mut().enumerate() {
             *held = best(&self.members, slot as u32, *held, first);
         }
@@ -159,18 +219,6 @@ impl Rendezvous {
         };
         self.won.iter().map(of).collect()
     }
-}
-
-fn shares_of(members: &[Member]) -> u64 {
-    // Equal weights of 100 are one share each: it is the ratio that counts.
-    let divisor = members
-        .iter()
-        .filter(|m| m.weight > 0)
-        .fold(0, |all, m| super::ring::gcd(all, m.weight));
-    members
-        .iter()
-        .map(|m| u64::from(m.weight / divisor.max(1)))
-        .sum()
 }
 
 /// No member, and the score it has.
@@ -208,19 +256,23 @@ mod tests {
         (0..count).map(|n| member(n, 1)).collect()
     }
 
+    fn size(count: u32) -> Size {
+        Size::of((0..count).map(|_| 1))
+    }
+
     #[test]
     fn what_changes_is_only_what_must() {
         let mut table = Rendezvous::of(&members(20));
         let before = table.slots();
         let mut fewer = members(20);
         fewer.remove(7);
-        table.become_of(&fewer);
+        table.become_of(&fewer, size(20));
         let after = table.slots();
         for (old, new) in before.iter().zip(&after) {
             assert!(old == new || *old == 7, "a slot of {old} went to {new}");
             assert_ne!(*new, 7);
         }
-        table.become_of(&members(20));
+        table.become_of(&members(20), size(20));
         assert_eq!(table.slots(), before, "back again, all is as it was");
     }
 
@@ -228,7 +280,7 @@ mod tests {
     fn the_way_to_a_set_does_not_matter() {
         let mut table = Rendezvous::of(&members(3));
         for count in [9, 30, 12, 16, 2, 16] {
-            table.become_of(&members(count));
+            table.become_of(&members(count), size(count));
             assert_eq!(table.slots(), Rendezvous::of(&members(count)).slots());
         }
         let mut backwards = members(16);
@@ -242,9 +294,46 @@ mod tests {
         let mut table = Rendezvous::of(&set);
         let before = table.slots();
         set[3].weight = 2;
-        table.become_of(&set);
+        table.become_of(&set, size(10));
         for (old, new) in before.iter().zip(table.slots()) {
             assert!(*old == new || new == 3);
+        }
+    }
+
+    #[test]
+    fn weights_come_and_go_and_the_way_does_not_matter() {
+        let whole = Size::of((0..40).map(|n| 1 + n % 7));
+        let set = |round: u32| -> Vec<_> {
+            let weight = |n: u32| (1 + n * round * 7919 % 11) % 9;
+            (0..40).map(|n| member(n, weight(n))).collect()
+        };
+        let mut table = Rendezvous::default();
+        for round in 0..12 {
+            table.become_of(&set(round), whole);
+            let mut anew = Rendezvous::default();
+            anew.become_of(&set(round), whole);
+            assert_eq!(table.slots(), anew.slots(), "round {round}");
+        }
+    }
+
+    #[test]
+    fn the_length_goes_by_what_is_configured() {
+        let length = |weights: &[u32]| Size::of(weights.iter().copied()).length();
+        assert_eq!(length(&[]), LEAST);
+        assert_eq!(length(&[100; 1000]), MOST, "as if each weighed 1");
+        let mut weights = [100; 1000];
+        weights[3] = 99;
+        assert_eq!(
+            length(&weights),
+            MOST,
+            "one that is lighter does not matter"
+        );
+        assert_eq!(length(&[65_535, 1]), MOST);
+        assert_eq!(length(&[1; 20_000]), MOST_OF_ALL);
+        let mut table = Rendezvous::default();
+        for up in [40, 3, 40] {
+            table.become_of(&members(up), size(40));
+            assert_eq!(table.slots().len() as u32, size(40).length());
         }
     }
 

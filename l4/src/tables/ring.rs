@@ -25,15 +25,20 @@ pub(super) fn weighted(members: &[(u32, u32)]) -> Vec<u32> {
     if greatest == 0 {
         return Vec::new();
     }
-    let mut ring = Vec::new();
-    let mut reach = |level: u32| {
-        let there = members.iter().filter(|(_, weight)| *weight >= level);
-        ring.extend(there.map(|(slot, _)| *slot));
-    };
-    reach(divisor);
+    let mut ring: Vec<u32> = (members.iter())
+        .filter_map(|(slot, weight)| (*weight > 0).then_some(*slot))
+        .collect();
+    // Taken from the end: the heaviest first, and equals in their order.
+    let mut waiting: Vec<_> = (0..members.len()).filter(|at| members[*at].1 > 0).collect();
+    waiting.sort_by_key(|at| (members[*at].1, std::cmp::Reverse(*at)));
+    let mut reached: Vec<usize> = Vec::new();
     let mut level = greatest;
     while level > divisor {
-        reach(level);
+        while let Some(at) = waiting.pop_if(|at| members[*at].1 >= level) {
+            let place = reached.partition_point(|other| *other < at);
+            reached.insert(place, at);
+        }
+        ring.extend(reached.iter().map(|at| members[*at].0));
         level -= divisor;
     }
     ring
@@ -80,6 +85,15 @@ pub(super) fn resume(old: &[u32], turns: u32, new: &[u32]) -> u32 {
         }
     }
     0
+}
+
+/// Where a ring goes on in one of another length: as far through it as it was. `turns` is how often the old one was asked.
+pub(super) fn keep_place(old: usize, turns: u32, new: usize) -> u32 {
+    let (old, new) = (old as u64, new as u64);
+    match u64::from(turns).checked_rem(old) {
+        Some(place) => u32::try_from(place * new / old).unwrap_or(0),
+        None => 0,
+    }
 }
 
 #[cfg(test)]

@@ -23,7 +23,9 @@ use xdp::abi::{Backend, Service, backend_flags, settings_flags};
 
 use super::*;
 
+mod moves;
 mod quic;
+mod ramps;
 
 /// The tables as the program sees them.
 #[derive(Default)]

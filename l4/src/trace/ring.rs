@@ -10,13 +10,21 @@ use std::{
 
 use aya::maps::{Map, MapData, RingBuf};
 use control::name::Name;
-use xdp::abi::TraceEvent;
+use xdp::abi::{Tick, TraceEvent};
 
 use super::tap::{Names, Tap};
 use crate::{
     maps::Watched,
-    plane::{Plane, lock},
+    plane::{Plane, lock, now},
 };
+
+/// How long tracing goes on unless it is renewed, which happens once a second.
+const LASTS: u32 = Tick::in_seconds(10);
+
+/// Until when it goes on from now.
+fn until() -> Tick {
+    Tick(now().0.wrapping_add(LASTS))
+}
 
 /// The ring of a plane's program.
 pub(crate) struct Ring {
@@ -65,9 +73,10 @@ impl Ring {
     fn switch(&self, every: u32, watched: Watched, slots: &[u32]) -> io::Result<()> {
         let loaded = self.plane.loaded();
         loaded.maps.watch(watched, slots)?;
-        loaded
-            .maps
-            .change_settings(|settings| settings.trace = every)
+        loaded.maps.change_settings(|settings| {
+            settings.trace = every;
+            settings.trace_until = until();
+        })
     }
 
     fn learn(&mut self) {
@@ -99,6 +108,16 @@ impl Tap for Ring {
         }
         let (watched, slots) = self.look(services);
         self.switch(every, watched, &slots)
+    }
+
+    fn renew(&mut self) {
+        let loaded = self.plane.loaded();
+        let renewed = loaded
+            .maps
+            .change_settings(|settings| settings.trace_until = until());
+        if let Err(error) = renewed {
+            tracing::warn!(%error, "tracing ends by itself soon");
+        }
     }
 
     fn close(&mut self) {

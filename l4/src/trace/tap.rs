@@ -23,6 +23,8 @@ pub trait Tap: Send {
     /// # Errors
     /// The tables cannot be written.
     fn open(&mut self, every: u32, services: Option<&[Name]>) -> io::Result<()>;
+    /// Has it go on for as long again: nobody needs to switch off what a daemon that was killed left on.
+    fn renew(&mut self);
     /// Has it sample none. What cannot be done now is done later.
     fn close(&mut self);
     /// The next event of the ring, if there is one now.

@@ -22,6 +22,7 @@ struct Program {
     /// One in so many, and of which services; none: off.
     on: Option<(u32, Option<Vec<String>>)>,
     told: u32,
+    renewed: u32,
     ring: VecDeque<TraceEvent>,
     broken: bool,
 }
@@ -39,6 +40,10 @@ impl Tap for Fake {
         program.on = Some((every, names));
         program.told += 1;
         Ok(())
+    }
+
+    fn renew(&mut self) {
+        self.0.lock().unwrap().renewed += 1;
     }
 
     fn close(&mut self) {
@@ -181,6 +186,7 @@ fn too_much_is_sampled_less_and_said() {
         assert!(round(&mut inside, &mut pace));
     }
     assert_eq!(pace.every, 1);
+    assert_eq!(fake.0.lock().unwrap().renewed, 8, "once a second");
     fake.0.lock().unwrap().ring.push_back(event(0, 2));
     assert!(round(&mut inside, &mut pace));
     let next = listeners[0].next_now().unwrap().unwrap();

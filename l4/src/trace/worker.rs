@@ -129,6 +129,9 @@ pub(super) fn round(inside: &mut Inside, pace: &mut Pace) -> bool {
         }
     }
     let every = pace.after(seen, &mut inside.ears);
+    if pace.rounds == 0 {
+        inside.tap.renew();
+    }
     if every != pace.every || pace.ears != inside.ears.len() {
         pace.every = every;
         pace.ears = inside.ears.len();

@@ -25,7 +25,7 @@ pub(crate) use self::sink::Network;
 use self::sweep::Sweep;
 use crate::{
     load::{attach::Attachments, object},
-    net::NextHop,
+    net::{NextHop, forwarding},
     plane::{Plane, instant, lock, now},
     sys::Put,
     tables::{Tables, Write, place::ip_of_words, record},
@@ -83,6 +83,8 @@ pub(crate) struct Worker {
     /// Those that were draining, and slots that were removed, when the sweep began.
     draining: BTreeSet<BackendKey>,
     removed: BTreeSet<u32>,
+    /// Interfaces that the kernel does not forward from, and what was said of it.
+    warned: BTreeSet<(String, String)>,
     next: Next,
 }
 
@@ -115,6 +117,7 @@ impl Worker {
             drained: BTreeSet::new(),
             draining: BTreeSet::new(),
             removed: BTreeSet::new(),
+            warned: BTreeSet::new(),
             next: Next {
                 sweep: now + REST,
                 rates: now + rates::PERIOD,
@@ -277,6 +280,7 @@ impl Worker {
             self.plane
                 .monitor
                 .watch(lock(&self.plane.tables).addresses());
+            self.warn();
         }
         changes.trouble.map_or(Ok(changes.services), Err)
     }
@@ -329,6 +333,23 @@ impl Worker {
             .attachments
             .become_of(&spec, &devices, loaded.program.as_fd());
         lock(&self.plane.condition).interfaces = attached;
+        self.warn();
+    }
+
+    /// Says of interfaces that the kernel does not forward from, once.
+    fn warn(&mut self) {
+        let families = lock(&self.plane.tables).families();
+        let interfaces = lock(&self.plane.condition).interfaces.clone();
+        let attached = interfaces.iter().filter(|a| a.mode.is_some());
+        let hints = attached.filter_map(|a| {
+            let hint = forwarding::hint(&a.interface, families)?;
+            Some((a.interface.clone(), hint))
+        });
+        let hints: BTreeSet<_> = hints.collect();
+        for (interface, hint) in hints.difference(&self.warned) {
+            tracing::warn!(%interface, "{hint}");
+        }
+        self.warned = hints;
     }
 
     /// Has neighbours resolved that the program did not know.

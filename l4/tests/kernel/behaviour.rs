@@ -15,16 +15,16 @@ use super::{
     rig::Rig,
 };
 
-const FIN: u8 = 1;
-const SYN: u8 = 2;
-const ACK: u8 = 16;
+pub(crate) const FIN: u8 = 1;
+pub(crate) const SYN: u8 = 2;
+pub(crate) const ACK: u8 = 16;
 
 const PASS: u32 = 2;
 
-const VIP: &str = "198.51.100.1:80";
+pub(crate) const VIP: &str = "198.51.100.1:80";
 
 /// A service on these addresses, changed by `change`.
-fn service(
+pub(crate) fn service(
     listen: Vec<Listen>,
     forward: Forward,
     change: impl FnOnce(&mut KernelSpec),
@@ -43,12 +43,12 @@ fn service(
     })
 }
 
-fn one(scheme: Scheme) -> Vec<Listen> {
+pub(crate) fn one(scheme: Scheme) -> Vec<Listen> {
     vec![Listen::new(scheme, at(VIP))]
 }
 
 /// Backends 10.1.0.1, ... of these weights.
-fn backends(balance: Balance, weights: &[u32]) -> Arc<PoolPlan> {
+pub(crate) fn backends(balance: Balance, weights: &[u32]) -> Arc<PoolPlan> {
     let named: Vec<_> = (1..)
         .zip(weights)
         .map(|(n, weight)| (format!("10.1.0.{n}:80"), *weight))
@@ -57,7 +57,7 @@ fn backends(balance: Balance, weights: &[u32]) -> Arc<PoolPlan> {
     pool("web", balance, &members)
 }
 
-fn rig(service: &Arc<ServicePlan>, pool: &Arc<PoolPlan>) -> Option<Rig> {
+pub(crate) fn rig(service: &Arc<ServicePlan>, pool: &Arc<PoolPlan>) -> Option<Rig> {
     let mut rig = Rig::new()?;
     rig.harness
         .apply(&plan(&[Arc::clone(service)], &[Arc::clone(pool)]))
@@ -65,12 +65,12 @@ fn rig(service: &Arc<ServicePlan>, pool: &Arc<PoolPlan>) -> Option<Rig> {
     Some(rig)
 }
 
-fn client(host: u8, port: u16) -> SocketAddr {
+pub(crate) fn client(host: u8, port: u16) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, host], port))
 }
 
 /// Sends to an address; the last byte of the backend's address that it goes to (of nat), none if it does not.
-fn tcp(rig: &Rig, from: SocketAddr, to: &str, flags: u8) -> Option<u8> {
+pub(crate) fn tcp(rig: &Rig, from: SocketAddr, to: &str, flags: u8) -> Option<u8> {
     send(rig, &Builder::new(from, at(to)).tcp(flags, &[], b"data"))
 }
 
@@ -82,7 +82,7 @@ fn send(rig: &Rig, packet: &[u8]) -> Option<u8> {
 }
 
 /// The backend's answer.
-fn answer(rig: &Rig, from: SocketAddr, backend: u8, flags: u8) {
+pub(crate) fn answer(rig: &Rig, from: SocketAddr, backend: u8, flags: u8) {
     let backend = SocketAddr::from(([10, 1, 0, backend], 80));
     let outcome = rig
         .harness
@@ -92,7 +92,7 @@ fn answer(rig: &Rig, from: SocketAddr, backend: u8, flags: u8) {
 }
 
 /// A whole handshake.
-fn open(rig: &Rig, from: SocketAddr) -> u8 {
+pub(crate) fn open(rig: &Rig, from: SocketAddr) -> u8 {
     let backend = tcp(rig, from, VIP, SYN).unwrap();
     answer(rig, from, backend, SYN | ACK);
     assert_eq!(tcp(rig, from, VIP, ACK), Some(backend));
@@ -263,6 +263,26 @@ fn removed_backends_with_expiry_give_their_flows_up() {
         rig.harness.apply(&left).unwrap();
         assert_eq!(ask(&rig), expire.then_some(1));
     }
+}
+
+#[test]
+fn tracing_ends_by_itself_when_nobody_renews_it() {
+    let service = service(one(Scheme::Tcp), Forward::Nat, |_| {});
+    let Some(rig) = rig(&service, &backends(Balance::RoundRobin, &[1])) else {
+        return;
+    };
+    let traced = || rig.harness.is_traced().unwrap();
+    let backend = open(&rig, client(1, 5000));
+    let talk = || assert_eq!(tcp(&rig, client(1, 5000), VIP, ACK), Some(backend));
+    rig.harness.trace_for(10_000).unwrap();
+    talk();
+    assert!(traced());
+    // Whoever listened was killed a while ago.
+    rig.harness.trace_for(-2).unwrap();
+    assert!(traced());
+    talk();
+    assert!(!traced(), "the next packet ended it");
+    talk();
 }
 
 #[test]

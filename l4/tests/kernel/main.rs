@@ -15,4 +15,6 @@ mod packet;
 mod plans;
 mod quic;
 mod rig;
+mod room;
 mod timing;
+mod weights;

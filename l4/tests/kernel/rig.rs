@@ -115,6 +115,11 @@ fn words6(text: &str) -> Addr6 {
 impl Rig {
     /// None without the rights: the test is skipped.
     pub(crate) fn new() -> Option<Self> {
+        Self::of(&small())
+    }
+
+    /// The same, with tables of the test's own.
+    pub(crate) fn of(spec: &L4Spec) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             eprintln!("SKIPPED: needs root");
             return None;
@@ -143,7 +148,7 @@ impl Rig {
             std::fs::write(format!("/proc/sys/{key}"), "1").unwrap();
         }
         let out = index("out");
-        let harness = match Harness::new(&small()) {
+        let harness = match Harness::new(spec) {
             Ok(harness) => harness,
             Err(error @ l4::StartError::NoRights { .. }) => {
                 eprintln!("SKIPPED: {error}");

@@ -47,8 +47,10 @@ pub struct Settings {
     pub timeouts: [u32; FlowState::COUNT],
     /// Of [`settings_flags`].
     pub flags: u32,
+    /// Until when anything is traced: who listens pushes it on, and without that the program switches tracing off itself.
+    pub trace_until: Tick,
     /// Zero: room up to 16 states.
-    pub zero: [u32; 2],
+    pub zero: u32,
     /// What the places of flows depend on, in two halves: made with the tables, and kept as long as they are. The program has
     /// it as a constant.
     pub secret: [u32; 2],

@@ -226,7 +226,8 @@ fn default_settings() -> Settings {
         source_ports: 32768 << 16 | 60999,
         timeouts: SECONDS.map(Tick::in_seconds),
         flags: crate::abi::settings_flags::SERVICES,
-        zero: [0; 2],
+        trace_until: Tick(0),
+        zero: 0,
         secret: [0; 2],
     }
 }

@@ -23,8 +23,14 @@ pub(super) fn trace<F: Family>(
         return;
     };
     // SAFETY: a map's value is readable.
-    let every = unsafe { (*settings.as_ptr()).trace };
+    let (every, until) = unsafe { ((*settings.as_ptr()).trace, (*settings.as_ptr()).trace_until) };
     if every == 0 {
+        return;
+    }
+    if kernel.now().is_past(until.0) {
+        // Whoever listened has gone without a word: packets take the short road again.
+        // SAFETY: a map's value is writable, and a word of it is written whole.
+        unsafe { (*settings.as_ptr()).trace = 0 };
         return;
     }
     let Some(service) = kernel.service(verdict.service) else {

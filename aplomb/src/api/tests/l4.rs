@@ -32,6 +32,8 @@ impl Tap for Busy {
         Ok(())
     }
 
+    fn renew(&mut self) {}
+
     fn close(&mut self) {
         self.on.store(false, Relaxed);
     }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 section! {
-    /// The kernel data plane as a whole: it carries services with `forward = "nat"`, `"direct"` and `"tunnel"`.
+    /// The kernel data plane as a whole: it carries services with `forward = "nat"`, `"direct"` and `"tunnel"`. Where it is in the file, if only as an empty `[l4]`, the daemon keeps what it needs for the first such service, which `ipvsadm` or `apply` may bring later.
     pub(in crate::config) struct L4Keys = "[l4]" {
         /// The interfaces that packets come in by, or `"auto"`: all that they can.
         interfaces: OneOrMany<Interface>, default "\"auto\"";
@@ -94,7 +94,8 @@ impl Form for PortRange {
 }
 
 impl L4Keys {
-    pub(in crate::config) fn admit(self, cx: &mut Cx<'_>) -> L4Spec {
+    /// `asked`: the section is there, however empty.
+    pub(in crate::config) fn admit(self, asked: bool, cx: &mut Cx<'_>) -> L4Spec {
         let named = &self.interfaces.value.0;
         unique(named, "the interface", |name| format!("\"{}\"", name.0), cx);
         let is_auto = |name: &Interface| name.0 == "auto";
@@ -113,6 +114,7 @@ impl L4Keys {
             cx.push(problem.help(format!("write \"{}\"", L4Spec::DEFAULT_PIN)));
         }
         L4Spec {
+            asked,
             interfaces,
             mode: *self.mode,
             max_flows: self.max_flows.to(),

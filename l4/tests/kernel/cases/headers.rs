@@ -12,7 +12,6 @@ use super::{
     onward,
     site::{DATA, MSS, Proto, Talk, Way},
 };
-use crate::rig::VLAN;
 
 /// A case for each way that changes a packet differently, each family: `change` the packet, both as it comes and leaves.
 fn each(net: &mut Net, change: impl Fn(bool, Builder) -> Builder) -> Vec<Case> {
@@ -87,51 +86,6 @@ fn a_tunnel_takes_tos_ecn_and_do_not_fragment_outside() {
             move |left: &[u8]| encapsulated(Way::IpIp6, false, true, (0, false), ip(&inner), left);
         let asked = talk.asks().fragmentable().tcp(SYN, &[], DATA);
         cases.push(Case::new("fragmentable").step(asked, Wanted::Like(Box::new(wanted))));
-        cases
-    });
-}
-
-#[test]
-fn tags_come_off_are_put_on_and_exchanged() {
-    held(|net| {
-        let mut cases = Vec::new();
-        for v6 in [false, true] {
-            for (way, tag) in [(Way::Direct, None), (Way::TaggedDirect, Some(VLAN))] {
-                let comes: [fn(Builder) -> Builder; 4] = [
-                    |b| b,
-                    |b| b.vlan(7),
-                    |b| b.provider(0xe00a).vlan(0x3007),
-                    |b| b.vlan(VLAN),
-                ];
-                for (i, change) in comes.into_iter().enumerate() {
-                    let talk = net.talk(way, v6);
-                    let mut case = Case::new(format!("{way:?} {i}, IPv6 {v6}"));
-                    for flags in [SYN, ACK, ACK] {
-                        let left = match tag {
-                            Some(tag) => talk.asked().vlan(tag),
-                            None => talk.asked(),
-                        };
-                        case = case.sent(
-                            change(talk.asks()).tcp(flags, &[], DATA),
-                            onward(left.tcp(flags, &[], DATA)),
-                        );
-                    }
-                    cases.push(case);
-                }
-            }
-            // Behind a tag: the tunnel's frame.
-            let talk = net.talk(Way::TaggedTunnel, v6);
-            let inner = talk.asked().tcp(SYN, &[], DATA);
-            let wanted = move |left: &[u8]| {
-                let untagged = [&left[..12], left.get(16..).unwrap_or_default()].concat();
-                let way = Way::TaggedTunnel;
-                let frame = encapsulated(way, v6, true, (0, true), ip(&inner), &untagged);
-                [&frame[..12], &[0x81, 0, 0, VLAN as u8], &frame[12..]].concat()
-            };
-            let asked = talk.asks().vlan(9).tcp(SYN, &[], DATA);
-            let case = Case::new(format!("a tunnel, IPv6 {v6}"));
-            cases.push(case.step(asked, Wanted::Like(Box::new(wanted))));
-        }
         cases
     });
 }

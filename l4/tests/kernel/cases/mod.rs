@@ -11,6 +11,7 @@ mod modes;
 mod reasons;
 mod site;
 mod size;
+mod tags;
 
 use xdp::abi::{PassReason, Reason};
 

@@ -58,11 +58,14 @@ pub(crate) enum Way {
     Nobody,
     OnePacket,
     Sloppy,
+    TaggedFullNat,
+    TaggedGue,
+    TaggedGre,
 }
 
 use Way::*;
 
-pub(crate) const WAYS: [Way; 30] = [
+pub(crate) const WAYS: [Way; 33] = [
     Nat,
     NatSame,
     FullNat,
@@ -93,6 +96,9 @@ pub(crate) const WAYS: [Way; 30] = [
     Nobody,
     OnePacket,
     Sloppy,
+    TaggedFullNat,
+    TaggedGue,
+    TaggedGre,
 ];
 
 /// MSS of the clamped services.
@@ -122,7 +128,8 @@ impl Way {
     /// The backend.
     pub(crate) fn backend(self, v6: bool) -> SocketAddr {
         let (net, host) = match self {
-            TaggedDirect | TaggedNat | TaggedTunnel => (2, 1),
+            TaggedDirect | TaggedNat | TaggedFullNat => (2, 1),
+            TaggedTunnel | TaggedGue | TaggedGre => (2, 1),
             NoNeighbour => (1, 0x77),
             NoRoute => (4, 1),
             NoDevice => (5, 1),
@@ -142,8 +149,8 @@ impl Way {
     pub(crate) fn tunnel(self) -> Option<TunnelSpec> {
         let kind = match self {
             IpIp4 | IpIp6 | TaggedTunnel | Narrow | ClampedTunnel => TunnelKind::IpIp,
-            Gue4 | Gue6 | GueSum4 | GueSum6 => TunnelKind::Gue,
-            Gre4 | Gre6 | GreSum4 | GreSum6 => TunnelKind::Gre,
+            Gue4 | Gue6 | GueSum4 | GueSum6 | TaggedGue => TunnelKind::Gue,
+            Gre4 | Gre6 | GreSum4 | GreSum6 | TaggedGre => TunnelKind::Gre,
             _ => return None,
         };
         let mut spec = TunnelSpec::new(kind);
@@ -156,9 +163,8 @@ impl Way {
             return Forward::Tunnel;
         }
         match self {
-            Nat | NatSame | FullNat | TaggedNat | NarrowNat | ClampedNat | OnePacket => {
-                Forward::Nat
-            }
+            Nat | NatSame | FullNat | TaggedNat | TaggedFullNat => Forward::Nat,
+            NarrowNat | ClampedNat | OnePacket => Forward::Nat,
             _ => Forward::Direct,
         }
     }
@@ -177,7 +183,7 @@ impl Way {
         kernel.mss = matches!(self, Clamped | ClampedTunnel | ClampedNat).then_some(MSS);
         kernel.one_packet = self == OnePacket;
         kernel.sloppy = self == Sloppy;
-        if self == FullNat {
+        if matches!(self, FullNat | TaggedFullNat) {
             kernel.source = NatSource::Pool(vec![ours(v6)]);
         }
         let schemes = [Scheme::Tcp, Scheme::Udp, Scheme::Sctp];

@@ -254,7 +254,8 @@ const BLANK: Settings = Settings {
     source_ports: 0,
     timeouts: [0; FlowState::COUNT],
     flags: 0,
-    zero: [0; 2],
+    trace_until: Tick(0),
+    zero: 0,
     secret: [0; 2],
 };
 

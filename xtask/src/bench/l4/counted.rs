@@ -4,7 +4,7 @@ use super::super::{Options, machine};
 use super::case::COUNTED;
 use super::probe::{Count, Side, figures};
 use super::report::{Report, Row, Table};
-use super::{object, wanted};
+use super::{names, object, wanted};
 use crate::Result;
 use crate::guest::Job;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub(super) fn run(options: &Options) -> Result {
         }
     };
     let packets = if options.quick { 5000 } else { 40_000 };
-    let cases = wanted(options, COUNTED)?;
+    let cases = wanted(options, &names(COUNTED))?;
     let cases = if cases.is_empty() {
         String::new()
     } else {

@@ -2,11 +2,12 @@
 //!
 //! [`case`] says which packets; [`script`] and [`source`] make them, with programs of the benchmark's own that go on in
 //! the balancer as it is shipped ([`balancer`]) or in the kernel's stack ([`stack`]); [`net`] is the place: a network
-//! namespace where nanoseconds are counted ([`timed`]) and memory is ([`room`]), a guest where instructions are ([`counted`]). In both, [`probe`]
+//! namespace where nanoseconds are counted ([`timed`]), memory is ([`room`]) and changes are timed ([`changes`]), a guest where instructions are ([`counted`]). In both, [`probe`]
 //! is this same program, which writes its figures line by line for [`report`] to sum up.
 
 mod balancer;
 mod case;
+mod changes;
 mod compare;
 mod counted;
 mod net;
@@ -33,15 +34,16 @@ pub(super) fn run(options: &Options) -> Result {
     }
 }
 
-/// The cases among `all` that were asked for.
-fn wanted(options: &Options, all: &[case::Case]) -> Result<Vec<String>> {
-    if let Some(unknown) = options
-        .case
-        .iter()
-        .find(|name| all.iter().all(|case| case.name != **name))
-    {
-        let known: Vec<&str> = all.iter().map(|case| case.name).collect();
+/// The cases that were asked for, of these names.
+fn wanted(options: &Options, known: &[&str]) -> Result<Vec<String>> {
+    let unknown = options.case.iter().find(|name| !known.contains(&&***name));
+    if let Some(unknown) = unknown {
         return Err(format!("no case {unknown}; there are {}", known.join(", ")));
     }
     Ok(options.case.clone())
+}
+
+/// The names of cases.
+fn names(cases: &[case::Case]) -> Vec<&'static str> {
+    cases.iter().map(|case| case.name).collect()
 }

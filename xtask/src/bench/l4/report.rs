@@ -54,7 +54,8 @@ impl Table {
         for row in &self.rows {
             let _ = write!(text, "| {:<20} |", row.name);
             for value in &row.values {
-                let _ = write!(text, " {value:>14.1} |");
+                let digits = if *value < 10.0 { 2 } else { 1 };
+                let _ = write!(text, " {value:>14.digits$} |");
             }
             text.push('\n');
         }

@@ -1,11 +1,11 @@
-//! Nanoseconds for each packet, in a network namespace of this machine.
+//! Nanoseconds for each packet, memory and the time of changes, in network namespaces of this machine.
 
 use super::super::{Options, machine};
 use super::case::TIMED;
 use super::probe::{Count, Side, figures};
 use super::report::{Report, Row, Table, median};
 use super::room::Room;
-use super::{object, wanted};
+use super::{changes, names, object, wanted};
 use crate::Result;
 use std::path::PathBuf;
 use std::process::Command;
@@ -22,16 +22,61 @@ const GOAL_ROOM: u64 = 1_600_000_000;
 
 /// Starts probes in namespaces, and reports.
 pub(super) fn run(options: &Options) -> Result {
+    let mut known = names(TIMED);
+    known.push(changes::NAME);
+    let mut cases = wanted(options, &known)?;
+    let all = cases.is_empty();
+    let with_changes = all || cases.iter().any(|name| name == changes::NAME);
+    cases.retain(|name| name != changes::NAME);
+    let (rounds, packets, flows, times) = if options.quick {
+        (3, 200_000, FLOWS / 100, 5)
+    } else {
+        (options.rounds, 1_000_000, FLOWS, 20)
+    };
+    let mut tables = Vec::new();
+    if all || !cases.is_empty() {
+        tables.extend(packets_and_memory(
+            options,
+            &cases,
+            (rounds, packets),
+            flows,
+        )?);
+    }
+    if with_changes {
+        tables.push(changes::measure(!options.no_build, times)?);
+    }
+    let about = format!(
+        "One core, {rounds} rounds of {packets} packets (or one of each flow) of 96 bytes, balancer and bare source in \
+         turn; time of the thread. The source (a program that writes the packet's headers, and a tail call) is taken \
+         off; sending itself is the driver's and is not in it. Goals: {GOAL_CASE} at most {GOAL:.0} ns; {FLOWS} flows at \
+         most {:.1} GB; any change of one backend at most {:.0} ms. Changes go from an event through the engine and the \
+         tables into maps of the real program: 1,000 services of two backends (services), one service of 1,000 (backends), \
+         the same of weights 1 to 4 (weights); in turn a backend of them goes down, comes up, weighs more, weighs what it did, \
+         is removed and is added.",
+        GOAL_ROOM as f64 / 1e9,
+        changes::GOAL
+    );
+    Report {
+        what: "l4",
+        date: machine::date(),
+        machine: machine::Machine::describe(),
+        about,
+        tables,
+    }
+    .finish(options)
+}
+
+/// Tables of what packets cost, and without a choice of cases of what flows take.
+fn packets_and_memory(
+    options: &Options,
+    cases: &[String],
+    (rounds, packets): (u32, u32),
+    flows: u32,
+) -> Result<Vec<Table>> {
     let place = Place {
         source: object::source(!options.no_build)?,
         balancer: object::balancer(options.object.as_ref())?,
     };
-    let (rounds, packets, flows) = if options.quick {
-        (3, 200_000, FLOWS / 100)
-    } else {
-        (options.rounds, 1_000_000, FLOWS)
-    };
-    let cases = wanted(options, TIMED)?;
     let (count, length) = (rounds.to_string(), packets.to_string());
     let mut words = vec![
         "--room",
@@ -51,21 +96,7 @@ pub(super) fn run(options: &Options) -> Result {
         let output = place.probe(&["--fill", "--room", &flows.to_string()])?;
         tables.push(rooms(&figures(&output)));
     }
-    let about = format!(
-        "One core, {rounds} rounds of {packets} packets (or one of each flow) of 96 bytes, balancer and bare source in \
-         turn; time of the thread. The source (a program that writes the packet's headers, and a tail call) is taken \
-         off; sending itself is the driver's and is not in it. Goals: {GOAL_CASE} at most {GOAL:.0} ns; {FLOWS} flows at \
-         most {:.1} GB.",
-        GOAL_ROOM as f64 / 1e9
-    );
-    Report {
-        what: "l4",
-        date: machine::date(),
-        machine: machine::Machine::describe(),
-        about,
-        tables,
-    }
-    .finish(options)
+    Ok(tables)
 }
 
 /// The programs that a probe loads.
