@@ -15,5 +15,4 @@ mod plans;
 mod quic;
 mod rig;
 mod room;
-mod timing;
 mod weights;
