@@ -2,12 +2,17 @@
 //!
 //! `cargo run --release -p l4 --example changes [ROUNDS]` (as root) does what the daemon does: an event goes to the engine, the
 //! plan that comes of it to the tables, and what differs is written into maps of the real program, which is attached
-//! nowhere. A line tells the case, the change, microseconds from the event to the plan and from the plan to the last
-//! write, separated by tabs; `cargo xtask bench l4` makes a table of them.
+//! nowhere. A line tells the case, the change, microseconds from the event to the plan, from the plan to the last write by
+//! the clock, and of this thread's time in that, separated by tabs; `cargo xtask bench l4` makes a table of them.
 
 #![expect(clippy::expect_used, reason = "an example has nobody to report to")]
 
-use std::{collections::BTreeSet, fmt::Write as _, sync::Arc, time::Instant as Clock};
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    sync::Arc,
+    time::{Duration, Instant as Clock},
+};
 
 use control::{
     config::{self, NoSources},
@@ -81,8 +86,8 @@ fn measure(case: &str, layout: Layout, balance: &str, rounds: u32) {
             ("added", Event::Apply(Arc::clone(&whole))),
         ];
         for (change, event) in changes {
-            let (planned, written) = world.change(event);
-            println!("{case}\t{change}\t{planned:.1}\t{written:.1}");
+            let [planned, written, worked] = world.change(event);
+            println!("{case}\t{change}\t{planned:.1}\t{written:.1}\t{worked:.1}");
         }
     }
 }
@@ -108,17 +113,18 @@ impl World {
         }
     }
 
-    /// Makes a change; microseconds from the event to the plan, and from there to the last write.
-    fn change(&mut self, event: Event) -> (f64, f64) {
+    /// Makes a change; microseconds from the event to the plan, from there to the last write, and of the thread's time
+    /// in that.
+    fn change(&mut self, event: Event) -> [f64; 3] {
         let now = Instant::at(self.begun.elapsed());
         let first = Clock::now();
         self.engine.handle(event, now);
         let plan = self.plan();
-        let second = Clock::now();
+        let (second, begun) = (Clock::now(), worked());
         self.harness.apply(&plan).expect("room and rights");
-        let third = Clock::now();
-        let micros = |from: Clock, to: Clock| (to - from).as_secs_f64() * 1e6;
-        (micros(first, second), micros(second, third))
+        let (third, ended) = (Clock::now(), worked());
+        let spans = [second - first, third - second, ended.saturating_sub(begun)];
+        spans.map(|span| span.as_secs_f64() * 1e6)
     }
 
     fn plan(&mut self) -> Arc<Plan> {
@@ -130,6 +136,12 @@ impl World {
         }
         plan.expect("each change makes another plan")
     }
+}
+
+/// What this thread has had of a processor.
+fn worked() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
 /// The backend that changes, by its number.

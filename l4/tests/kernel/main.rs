@@ -16,5 +16,4 @@ mod plans;
 mod quic;
 mod rig;
 mod room;
-mod timing;
 mod weights;
