@@ -64,7 +64,11 @@ impl<F: Family> Flows<F> {
         let mut flow = *flow;
         // SAFETY: the copy outlives the call.
         let draft = unsafe { Entry::new(NonNull::from(&mut flow)) };
-        flows::insert(self, ONE, key, draft, now) == Inserted::Yes
+        let done = match flows::insert(self, ONE, key, draft) {
+            Inserted::Full => flows::replace(self, ONE, key, draft, now),
+            other => other,
+        };
+        done == Inserted::Yes
     }
 
     /// Takes a key out. Whether it was in.

@@ -181,25 +181,18 @@ pub fn find<F: Family, B: Buckets<F>>(
     search(buckets, table, key).map(|(spot, ..)| flow(spot.slot()))
 }
 
-/// Puts a copy of a flow in, if its key has none. If there is no room, another gives way.
+/// Puts a copy of a flow in, if its key has none. If there is no room, [`replace`] makes another give way.
 #[inline(always)]
 pub fn insert<F: Family, B: Buckets<F>>(
     buckets: &B,
     table: Table,
     key: &Tuple<F>,
     draft: Entry<Flow<F>>,
-    now: Tick,
 ) -> Inserted {
     if search(buckets, table, key).is_some() {
         return Inserted::Taken;
     }
-    match add(buckets, table, key, draft) {
-        Inserted::Full => {
-            let place = Place::of(key, buckets.secret(), buckets.count(table));
-            replace(buckets, table, place, (key, draft), now)
-        }
-        other => other,
-    }
+    add(buckets, table, key, draft)
 }
 
 /// Puts a copy of a flow in whose key is known to have none. Nobody gives way.
@@ -285,17 +278,19 @@ pub fn remove<F: Family, B: Buckets<F>>(buckets: &B, table: Table, key: &Tuple<F
     false
 }
 
-/// Puts a flow in the place of the one, of those where it may be, that ends first.
+/// Puts a copy of a flow, whose key is known to have none, in the place of the one that ends first, of those where it may
+/// be.
 ///
 /// The other direction of that one stays until the sweep finds that it is alone, which also puts right what was counted.
 #[inline(always)]
-fn replace<F: Family, B: Buckets<F>>(
+pub fn replace<F: Family, B: Buckets<F>>(
     buckets: &B,
     table: Table,
-    place: Place,
-    (key, draft): (&Tuple<F>, Entry<Flow<F>>),
+    key: &Tuple<F>,
+    draft: Entry<Flow<F>>,
     now: Tick,
 ) -> Inserted {
+    let place = Place::of(key, buckets.secret(), buckets.count(table));
     let mut least = i32::MAX;
     let mut oldest = 0;
     let mut n = 0;

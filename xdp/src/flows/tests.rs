@@ -45,7 +45,10 @@ impl<F: Family> Alone<F> {
         };
         // SAFETY: the flow outlives the call.
         let draft = unsafe { Entry::new(NonNull::from(&mut flow)) };
-        insert(self, Table::Pending, key, draft, Tick(1000))
+        match insert(self, Table::Pending, key, draft) {
+            Inserted::Full => replace(self, Table::Pending, key, draft, Tick(1000)),
+            other => other,
+        }
     }
 
     fn get(&self, key: &Tuple<F>) -> Option<u32> {

@@ -154,13 +154,28 @@ pub(super) fn draft<F: Staged>() -> Option<Entry<Flow<F>>> {
 #[inline(always)]
 fn insert<F: Staged>(key: &Tuple<F>, table: Table) -> u32
 where
+    Kernel: Buckets<F>,
+{
+    draft().map_or(FULL, |draft| {
+        number(flows::insert(&apart(), table, key, draft))
+    })
+}
+
+/// Puts it in the place of another.
+#[inline(always)]
+fn replace<F: Staged>(key: &Tuple<F>, table: Table) -> u32
+where
     Kernel: decide::Tables<F> + Buckets<F>,
 {
-    let Some(draft) = draft() else {
-        return FULL;
-    };
     let now = decide::Tables::<F>::now(&apart());
-    match flows::insert(&apart(), table, key, draft, now) {
+    draft().map_or(FULL, |draft| {
+        number(flows::replace(&apart(), table, key, draft, now))
+    })
+}
+
+#[inline(always)]
+fn number(inserted: Inserted) -> u32 {
+    match inserted {
         Inserted::Yes => YES,
         Inserted::Taken => TAKEN,
         Inserted::Full => FULL,
@@ -195,6 +210,12 @@ extern "C" fn flow_in4(addresses: u64, last: u64) -> u32 {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
+extern "C" fn flow_over4(addresses: u64, last: u64) -> u32 {
+    replace(&key4(addresses, last), table(last))
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
 extern "C" fn flow_out4(addresses: u64, last: u64) -> u32 {
     u32::from(flows::remove(&apart(), table(last), &key4(addresses, last)))
 }
@@ -210,6 +231,12 @@ extern "C" fn flow_at6(s: u64, t: u64, d: u64, e: u64, last: u64) -> u32 {
 #[inline(never)]
 extern "C" fn flow_in6(s: u64, t: u64, d: u64, e: u64, last: u64) -> u32 {
     insert(&key6((s, t), (d, e), last), table(last))
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn flow_over6(s: u64, t: u64, d: u64, e: u64, last: u64) -> u32 {
+    replace(&key6((s, t), (d, e), last), table(last))
 }
 
 #[unsafe(no_mangle)]
@@ -233,7 +260,10 @@ pub(super) fn locate4(key: &Tuple<V4>, table: Table) -> u32 {
 #[inline(always)]
 pub(super) fn insert4(key: &Tuple<V4>, table: Table) -> Inserted {
     let (addresses, last) = words4(key, table);
-    inserted(flow_in4(addresses, last))
+    match flow_in4(addresses, last) {
+        FULL => inserted(flow_over4(addresses, last)),
+        done => inserted(done),
+    }
 }
 
 /// Takes a key out.
@@ -254,7 +284,10 @@ pub(super) fn locate6(key: &Tuple<V6>, table: Table) -> u32 {
 #[inline(always)]
 pub(super) fn insert6(key: &Tuple<V6>, table: Table) -> Inserted {
     let (s, t, d, e, last) = words6(key, table);
-    inserted(flow_in6(s, t, d, e, last))
+    match flow_in6(s, t, d, e, last) {
+        FULL => inserted(flow_over6(s, t, d, e, last)),
+        done => inserted(done),
+    }
 }
 
 /// As [`remove4`].
