@@ -12,6 +12,7 @@ pub mod l4;
 pub mod pool;
 pub mod service;
 mod value;
+pub mod vip;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -28,6 +29,7 @@ pub use self::{
     pool::{BackendSpec, Balance, HashKey, PoolSpec},
     service::{Forward, Listen, Scheme, ServiceKind, ServiceSpec},
     value::{Bytes, Secret, Share, format_duration},
+    vip::{VipSpec, VrrpSpec},
 };
 use crate::name::Name;
 
@@ -46,6 +48,8 @@ pub struct Spec {
     pub pools: Vec<Arc<PoolSpec>>,
     /// Services in config order.
     pub services: Vec<Arc<ServiceSpec>>,
+    /// Virtual addresses in config order.
+    pub vips: Vec<Arc<VipSpec>>,
 }
 
 impl Spec {
