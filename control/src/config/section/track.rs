@@ -107,7 +107,7 @@ impl TrackKeys {
                 least,
             }),
             "exec" => self.script(cx),
-            _ => Some(TrackKind::DataPlane),
+            _ => self.data_plane.map(|_| TrackKind::DataPlane),
         }
     }
 
