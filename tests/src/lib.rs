@@ -16,9 +16,11 @@ mod daemon;
 mod echo;
 mod flight;
 mod inside;
+mod keepalived;
 mod load;
 mod net;
 mod nginx;
+mod pair;
 mod port;
 mod site;
 
@@ -28,9 +30,11 @@ pub use self::{
     echo::Echo,
     flight::{Download, Knocks},
     inside::{Talk, states, wait_for_up},
+    keepalived::Keepalived,
     load::{Load, Mix, Score},
     net::{Net, needs_root},
     nginx::Nginx,
+    pair::Pair,
     port::{free_port, wait_for},
     site::Site,
 };

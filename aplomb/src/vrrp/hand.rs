@@ -203,6 +203,9 @@ fn quiet(interface: &str, device: &str) {
         }
     };
     set(interface, "arp_ignore", "1");
+    // Who answers for a virtual address by the interface asks for its neighbour with the interface's own address, or
+    // everybody would learn that the virtual one is there.
+    set(interface, "arp_announce", "2");
     set(device, "arp_ignore", "1");
     set(device, "rp_filter", "0");
     set(device, "accept_local", "1");

@@ -59,6 +59,16 @@ impl Spec {
         self.pools.iter().find(|p| p.name == *name)
     }
 
+    /// Whether an address is virtual: it may be another node's now.
+    #[must_use]
+    pub fn is_vip(&self, address: std::net::IpAddr) -> bool {
+        let addresses = |vip: &Arc<VipSpec>| {
+            let all = vip.addresses.iter().chain(&vip.excluded);
+            all.map(|vip| vip.address.addr()).any(|vip| vip == address)
+        };
+        self.vips.iter().any(addresses)
+    }
+
     /// The service of that name.
     #[must_use]
     pub fn service(&self, name: &Name) -> Option<&Arc<ServiceSpec>> {
