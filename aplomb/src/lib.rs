@@ -15,3 +15,4 @@ mod metrics;
 pub mod probe;
 pub mod system;
 mod top;
+pub mod vrrp;

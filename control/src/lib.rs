@@ -15,6 +15,7 @@ pub mod ipvs;
 pub mod name;
 pub mod plan;
 mod rng;
+pub mod role;
 pub mod route;
 pub mod spec;
 pub mod status;

@@ -18,9 +18,11 @@ mod echoes;
 mod flight;
 mod flood;
 mod inside;
+mod keepalived;
 mod load;
 mod net;
 mod nginx;
+mod pair;
 mod port;
 mod site;
 
@@ -31,9 +33,11 @@ pub use self::{
     flight::{Download, Knocks},
     flood::Flood,
     inside::{Talk, states, wait_for_up},
+    keepalived::Keepalived,
     load::{Load, Mix, Score},
     net::{Net, needs_root},
     nginx::Nginx,
+    pair::Pair,
     port::{free_port, wait_for},
     site::Site,
 };

@@ -14,6 +14,7 @@ use l4::{explain::Question as Packet, filter::Filter, trace::Listener};
 use super::model::{
     Applied, Connections, Explanation, PacketExplanation, Problem, Question, Stats, Status,
 };
+use crate::vrrp::Order;
 
 /// An answer that takes a while.
 pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Problem>> + Send + 'a>>;
@@ -50,6 +51,8 @@ pub(crate) trait Node: Send + Sync + 'static {
     fn reload(&self) -> Answer<'_, Applied>;
     /// Does something to one backend.
     fn operate(&self, operation: Operation) -> Answer<'_, ()>;
+    /// Has a group of vips hand over, take over, or go by its configuration again.
+    fn order(&self, group: String, order: Order) -> Answer<'_, ()>;
     /// Says where a request would go, and why.
     fn explain(&self, question: Question) -> Answer<'_, Explanation>;
     /// The kernel's connections that pass a filter, at most `limit` of them.

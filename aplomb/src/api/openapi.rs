@@ -19,6 +19,7 @@ use super::routes::doc;
     ),
     paths(
         doc::status, doc::services, doc::service, doc::pools, doc::pool, doc::backends, doc::stats,
+        doc::vips, doc::release, doc::promote, doc::resume,
         doc::explain, doc::ipvs::table, doc::ipvs::connections, doc::ipvs::edit, doc::l4::status, doc::l4::connections, doc::l4::trace,
         doc::l4::explain, doc::apply, doc::reload, doc::drain, doc::disable, doc::enable, doc::weight,
         doc::upgrade, doc::stop, doc::reopen_logs, doc::metrics, doc::openapi, doc::healthz, doc::readyz,

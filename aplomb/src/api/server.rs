@@ -38,7 +38,7 @@ use super::{
     node::Node,
     routes::{self, Api},
 };
-use crate::daemon::handle::Handle;
+use crate::daemon::{handle::Handle, vips::Vips};
 
 /// The most connections of one listener.
 const CONNECTIONS: usize = 128;
@@ -71,17 +71,21 @@ enum Command {
 }
 
 impl Server {
-    /// Serves on these listeners what `handle`, `plane` and `kernel` know and do.
+    /// Serves on these listeners what `handle`, `plane`, `kernel` and `vips` know and do.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(
+    pub(crate) fn start(
         handle: Handle,
         plane: Arc<Plane>,
         kernel: Option<Arc<dyn Kernel>>,
+        vips: Arc<Vips>,
         listeners: Listeners,
     ) -> io::Result<Self> {
-        Self::start_for(Arc::new(Daemon::new(handle, plane, kernel)), listeners)
+        Self::start_for(
+            Arc::new(Daemon::new(handle, plane, kernel, vips)),
+            listeners,
+        )
     }
 
     pub(super) fn start_for(node: Arc<dyn Node>, listeners: Listeners) -> io::Result<Self> {

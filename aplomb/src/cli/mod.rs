@@ -18,6 +18,7 @@ mod status;
 pub(crate) mod table;
 mod top;
 mod trace;
+mod vrrp;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,9 @@ enum Command {
     /// Drain, disable, enable or weigh a backend
     #[command(subcommand)]
     Backend(backend::Command),
+    /// Show virtual addresses, hand them over or take them over
+    #[command(subcommand)]
+    Vrrp(vrrp::Command),
     /// Show or do what a real server needs for `direct` and `tunnel`
     BackendSetup(backend_setup::Args),
     /// Say where a request or connection would go, and why
@@ -127,6 +131,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Top(args) => top::run(admin, &args),
         Command::Apply(args) => apply::run(admin, &args),
         Command::Backend(command) => backend::run(admin, command),
+        Command::Vrrp(command) => vrrp::run(admin, &command),
         Command::BackendSetup(args) => backend_setup::run(&args),
         Command::Explain(args) => explain::run(admin, &args),
         Command::Trace(args) => trace::run(admin, &args),

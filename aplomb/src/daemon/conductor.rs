@@ -24,6 +24,7 @@ use super::{
     kernel::Kernel,
     signals::{Signals, Wish},
     succession::{News, Origin, Succession},
+    vips::Vips,
 };
 use crate::{
     api::{self, Place},
@@ -45,6 +46,7 @@ pub(super) struct Conductor {
     pub(super) engine: mpsc::Sender<Ask>,
     pub(super) plane: Arc<Plane>,
     pub(super) kernel: Arc<Kernel>,
+    pub(super) vips: Arc<Vips>,
     pub(super) server: api::Server,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) signals: Signals,
@@ -186,6 +188,7 @@ impl Conductor {
         let mut applied = apply::compare(&self.spec, &next, &admitted.warnings, generation);
         applied.notes = notes;
         let place = Place::Own(self.server.spec());
+        self.vips.try_out(&next)?;
         let ready = apply::prepare(&self.plane, next, &config.directory, place)?;
         if dry_run {
             self.kernel.try_out(&ready.spec)?;

@@ -15,7 +15,7 @@ use control::{
 use proxy::plane::{Done, Plane, Prepared};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{clock, kernel::Kernel};
+use super::{clock, kernel::Kernel, vips::Vips};
 use crate::probe::{Job, Prober};
 
 /// Events that may wait for the engine. It takes some microseconds over each; past this, samples of traffic are
@@ -87,7 +87,7 @@ pub(super) struct Inputs {
 /// Starts the thread.
 pub(super) fn start(
     engine: Engine,
-    (plane, kernel): (Arc<Plane>, Arc<Kernel>),
+    (plane, kernel, vips): (Arc<Plane>, Arc<Kernel>, Arc<Vips>),
     prober: Prober,
     inputs: Inputs,
 ) -> io::Result<(mpsc::Sender<Ask>, thread::JoinHandle<()>)> {
@@ -99,6 +99,7 @@ pub(super) fn start(
         engine,
         plane,
         kernel,
+        vips,
         prober,
         waiting: VecDeque::new(),
     };
@@ -112,6 +113,7 @@ struct Driver {
     engine: Engine,
     plane: Arc<Plane>,
     kernel: Arc<Kernel>,
+    vips: Arc<Vips>,
     prober: Prober,
     /// Who waits for the engine's answers, in the order that they come.
     waiting: VecDeque<Waiting>,
@@ -244,6 +246,7 @@ impl Driver {
     /// Has the workers become what the plan says, with the sockets of the configuration it came from, if it is new.
     fn plan(&mut self, plan: &Arc<Plan>) {
         self.kernel.apply(plan);
+        self.vips.apply(plan);
         let waiting = self.waiting.iter_mut().find_map(|waiting| match waiting {
             Waiting::Apply {
                 prepared: prepared @ Some(_),

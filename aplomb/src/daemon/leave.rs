@@ -21,6 +21,12 @@ impl Conductor {
             self.systemd.stopping(self.spec.proxy.drain);
         }
         drop(self.door.take());
+        // Before what goes on may finish: another node is to have the addresses at once.
+        if end == End::HandedOver {
+            self.vips.rest();
+        } else {
+            self.vips.stop().await;
+        }
         if end != End::Shutdown(Shutdown::Now) {
             self.drain(end).await;
         }

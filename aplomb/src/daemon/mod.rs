@@ -17,5 +17,6 @@ mod reports;
 mod signals;
 mod start;
 mod succession;
+pub(crate) mod vips;
 
 pub use self::start::{Options, run};

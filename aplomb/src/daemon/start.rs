@@ -20,6 +20,7 @@ use super::{
     reports::Reports,
     signals::Signals,
     succession::{self, Succession},
+    vips::Vips,
 };
 use crate::{
     api::{Place, Server},
@@ -203,17 +204,26 @@ async fn serve(
         drained: finished,
     };
     let given_up = without_kernel.then(|| options.config.clone());
+    let drained_vips = drained.clone();
     let kernel = Arc::new(Kernel::new(drained, given_up));
     kernel.start(&spec)?;
     let engine = Engine::restore(seed(), clock::now(), goods.saved);
-    let planes = (Arc::clone(&plane), Arc::clone(&kernel));
+    let vips = Arc::new(Vips::new(drained_vips, Arc::clone(&kernel)));
+    vips.try_out(&spec)?;
+    let planes = (Arc::clone(&plane), Arc::clone(&kernel), Arc::clone(&vips));
     let (engine, thread) =
         engine::start(engine, planes, prober, inputs).map_err(Error::new("no engine"))?;
     let _ = apply::put_in_force(&engine, Arc::clone(&spec), prepared).await?;
 
     let (handle, requests) = Handle::new(Arc::clone(&about), engine.clone());
-    let server = Server::start(handle, Arc::clone(&plane), Some(kernel.clone()), listeners)
-        .map_err(Error::new("no admin API"))?;
+    let server = Server::start(
+        handle,
+        Arc::clone(&plane),
+        Some(kernel.clone()),
+        Arc::clone(&vips),
+        listeners,
+    )
+    .map_err(Error::new("no admin API"))?;
     let mut conductor = Conductor {
         about,
         spec,
@@ -222,6 +232,7 @@ async fn serve(
         engine,
         plane,
         kernel,
+        vips,
         server,
         requests,
         signals,
@@ -238,6 +249,7 @@ async fn serve(
 
 /// Says that this process serves: to the one it takes over from, and to the service manager.
 fn take_place(conductor: &mut Conductor, predecessor: Option<Taken>) {
+    let adopt = predecessor.is_some();
     if let Some(predecessor) = predecessor {
         let (pid, version) = (predecessor.pid, predecessor.version.clone());
         match predecessor.serving() {
@@ -246,6 +258,7 @@ fn take_place(conductor: &mut Conductor, predecessor: Option<Taken>) {
         }
         conductor.systemd.main_pid(std::process::id());
     }
+    conductor.vips.begin(adopt);
     conductor.open_door();
     conductor.keep_sockets();
     conductor.about.applied(true);

@@ -12,6 +12,7 @@ mod services;
 #[cfg(test)]
 mod tests;
 mod text;
+mod vips;
 
 use self::text::Text;
 use crate::api::model::{Stats, Status};
@@ -25,6 +26,7 @@ pub(crate) fn encode(status: &Status, stats: &Stats) -> String {
     daemon::encode(&mut text, status, &stats.daemon);
     services::encode(&mut text, stats);
     backends::encode(&mut text, stats);
+    vips::encode(&mut text, &status.vips);
     if let Some(l4) = &stats.l4 {
         kernel::encode(&mut text, l4);
     }

@@ -26,7 +26,7 @@ use super::{
 use crate::system::user::User;
 
 /// Where a script finds programs.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How many descriptors it may open.
 const DESCRIPTORS: u64 = 256;
 /// How long the last of its output may take to arrive once its processes are dead.
@@ -138,7 +138,7 @@ fn command(
 }
 
 /// In the child, after it took its user: what it cannot undo.
-fn confine() -> io::Result<()> {
+pub(crate) fn confine() -> io::Result<()> {
     let at_most = |n| Rlimit {
         current: Some(n),
         maximum: Some(n),

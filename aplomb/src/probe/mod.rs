@@ -30,6 +30,7 @@ use control::{
     spec::{AgentSpec, CheckSpec},
 };
 
+pub(crate) use self::exec::{PATH as SCRIPT_PATH, confine};
 pub use self::prober::Prober;
 
 /// How a probe ended: passed, or why not.

@@ -2,13 +2,14 @@
 //!
 //! Capabilities and users are each thread's own, so all of this happens before there is a second one. What stays is
 //! CAP_NET_BIND_SERVICE, which a later configuration with a low port needs, and what the configuration asks for:
-//! CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON for services that the kernel forwards, others for scripts of other users.
+//! CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON for services that the kernel forwards, CAP_NET_RAW, CAP_NET_ADMIN and
+//! CAP_SYS_NICE for vips, others for scripts of other users.
 //! All of it is also ambient, so that a successor of another binary has it too; scripts are rid of it.
 
 use std::{fmt, io, path::Path};
 
 use caps::{CapSet, Capability, CapsHashSet};
-use control::spec::{AdminListen, ProbeKind, Spec};
+use control::spec::{AdminListen, ProbeKind, Spec, vip::TrackKind};
 use rustix::{
     process::{Gid, Uid, getegid, geteuid},
     thread,
@@ -85,6 +86,14 @@ fn needed(spec: &Spec) -> CapsHashSet {
     if uses_kernel(spec) {
         keep.extend(KERNEL);
     }
+    if !spec.vips.is_empty() {
+        // Adverts, addresses, and a thread that nothing delays.
+        keep.extend([
+            Capability::CAP_NET_RAW,
+            Capability::CAP_NET_ADMIN,
+            Capability::CAP_SYS_NICE,
+        ]);
+    }
     keep
 }
 
@@ -99,6 +108,11 @@ fn scripts_have_users(spec: &Spec) -> bool {
         .iter()
         .flat_map(|pool| &pool.checks)
         .any(|check| matches!(&check.probe, ProbeKind::Exec(script) if script.user.is_some()))
+        || spec
+            .vips
+            .iter()
+            .flat_map(|vip| vip.vrrp.iter().flat_map(|vrrp| &vrrp.track))
+            .any(|track| matches!(&track.what, TrackKind::Exec { user: Some(_), .. }))
 }
 
 fn drop_bounding(keep: &CapsHashSet) {

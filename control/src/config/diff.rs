@@ -57,14 +57,14 @@ impl fmt::Display for Change {
 pub fn diff(old: &Spec, new: &Spec) -> Vec<Change> {
     let mut out = Vec::new();
     let (before, after) = (value(old), value(new));
-    for (key, kind) in [("pools", "pool"), ("services", "service")] {
+    for (key, kind) in [("pools", "pool"), ("services", "service"), ("vips", "vip")] {
         named(kind, before.get(key), after.get(key), &mut out);
     }
     let rest = |value: &Value| -> Map<String, Value> {
         let fields = value.as_object().cloned().unwrap_or_default();
         fields
             .into_iter()
-            .filter(|(key, _)| key != "pools" && key != "services")
+            .filter(|(key, _)| !["pools", "services", "vips"].contains(&&**key))
             .collect()
     };
     for (subject, before, after) in pairs(&rest(&before), &rest(&after)) {
@@ -97,6 +97,21 @@ pub fn diff(old: &Spec, new: &Spec) -> Vec<Change> {
             out.push(Change {
                 subject,
                 item: "quic-lb key".into(),
+                before: Some("***".into()),
+                after: Some("***".into()),
+            });
+        }
+    }
+    // And passwords and keys of VRRP.
+    for vip in &new.vips {
+        let subject = format!("vip {}", vip.name);
+        let before = old.vips.iter().find(|old| old.name == vip.name);
+        if before.is_some_and(|before| before != vip)
+            && !out.iter().any(|change| change.subject == subject)
+        {
+            out.push(Change {
+                subject,
+                item: "vrrp.auth".into(),
                 before: Some("***".into()),
                 after: Some("***".into()),
             });

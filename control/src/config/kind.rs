@@ -184,6 +184,12 @@ impl Kind {
                         keys.push(format!("{} = {}", key.name(), (key.kind)().example()?));
                     }
                 }
+                // Of one that needs one of several, the first.
+                let is_choice = |key: &&Key| matches!(key.presence, Presence::Absent(_));
+                if keys.is_empty() && section.keys.iter().all(|key| is_choice(&key)) {
+                    let key = section.keys.first()?;
+                    keys.push(format!("{} = {}", key.name(), (key.kind)().example()?));
+                }
                 if keys.is_empty() {
                     return None;
                 }

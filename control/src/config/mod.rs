@@ -38,6 +38,7 @@ use self::{
         RootKeys,
         pool::PlacedPool,
         service::{PlacedService, unique_names},
+        vip::PlacedVip,
     },
     walk::{At, Cx, Read},
 };
@@ -147,6 +148,7 @@ fn admit(root: RootKeys, declared: &BTreeSet<String>, cx: &mut Cx<'_>) -> Option
     let names: Vec<_> = root.pool.0.iter().map(|pool| pool.name.clone()).collect();
     unique_names(&names, "the pool", cx);
     let names: Vec<_> = root.service.0.iter().map(|s| s.name.clone()).collect();
+    let declared_services = names.iter().map(|name| name.value.to_string()).collect();
     unique_names(&names, "the service", cx);
     let names: Vec<_> = root.vip.0.iter().map(|vip| vip.name.clone()).collect();
     unique_names(&names, "the vip", cx);
@@ -177,7 +179,16 @@ fn admit(root: RootKeys, declared: &BTreeSet<String>, cx: &mut Cx<'_>) -> Option
         .filter_map(|service| service.value.admit(log.access.as_ref(), cx))
         .collect();
 
+    let vips: Vec<PlacedVip> = root
+        .vip
+        .value
+        .0
+        .into_iter()
+        .filter_map(|vip| vip.value.admit(cx))
+        .collect();
+
     if cx.is_toml {
+        cross::vips(&vips, &declared_services, declared, cx);
         cross::pools(&services, &pools, declared, cx);
         let fallback = AdminSpec::default();
         let listen = admin
@@ -194,6 +205,7 @@ fn admit(root: RootKeys, declared: &BTreeSet<String>, cx: &mut Cx<'_>) -> Option
         l4,
         pools: pools.into_iter().map(|pool| Arc::new(pool.spec)).collect(),
         services: services.into_iter().map(|s| Arc::new(s.spec)).collect(),
+        vips: vips.into_iter().map(|vip| Arc::new(vip.spec)).collect(),
     })
 }
 

@@ -20,12 +20,4 @@ pub(super) fn refuse(root: &RootKeys, cx: &mut Cx<'_>) {
             cx.push(problem.help("listen for http, or pass TLS through as tcp"));
         }
     }
-    for vip in &root.vip.0 {
-        let problem = Problem::error(vip.span, "virtual addresses are not in this build");
-        cx.push(
-            problem
-                .help("leave [[vip]] out")
-                .note("the addresses must be assigned by other means"),
-        );
-    }
 }

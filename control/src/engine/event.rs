@@ -8,6 +8,7 @@ use crate::{
     health::State,
     name::BackendKey,
     plan::Plan,
+    role::RoleChange,
     spec::{AgentSpec, CheckSpec, Spec},
 };
 
@@ -45,6 +46,8 @@ pub enum Event {
     /// The kernel data plane reports the same of its flows. It is awaited for backends of pools that a service which
     /// the kernel forwards leads to, and for no others.
     DrainedInKernel(BackendKey),
+    /// The net plane reports what became of this node for a vip.
+    Role(RoleChange),
 }
 
 /// What came of a probe.

@@ -41,6 +41,7 @@ use crate::{
     },
     name::{BackendKey, Name},
     plan::Plan,
+    role::{Role, RoleChange},
     spec::Spec,
     status::{BackendStatus, Saved, SavedBackend},
     time::Instant,
@@ -68,6 +69,8 @@ pub struct Engine {
     now: Instant,
     /// What the process before this one knew, until the first configuration.
     saved: BTreeMap<BackendKey, SavedBackend>,
+    /// What the network made of this node.
+    roles: BTreeMap<Name, Role>,
 }
 
 impl Engine {
@@ -86,6 +89,7 @@ impl Engine {
             last_probe_id: 0,
             now,
             saved: BTreeMap::new(),
+            roles: BTreeMap::new(),
         }
     }
 
@@ -126,6 +130,7 @@ impl Engine {
             Event::Traffic(sample) => self.handle_traffic(&sample, now),
             Event::Drained(backend) => self.handle_drained(&backend, Plane::UserSpace, now),
             Event::DrainedInKernel(backend) => self.handle_drained(&backend, Plane::Kernel, now),
+            Event::Role(change) => self.handle_role(change),
         }
         self.check_invariants();
     }
@@ -203,6 +208,20 @@ impl Engine {
         let kept = backends.filter(|backend| !backend.is_removed());
         Saved {
             backends: kept.map(|backend| backend.save(now)).collect(),
+        }
+    }
+
+    /// What this node is for a vip; none: nothing was heard of it yet.
+    #[must_use]
+    pub fn role(&self, vip: &Name) -> Option<Role> {
+        self.roles.get(vip).copied()
+    }
+
+    /// No plane's part depends on the role today: a backup is armed like a master.
+    fn handle_role(&mut self, change: RoleChange) {
+        match change.role {
+            Some(role) => drop(self.roles.insert(change.vip, role)),
+            None => drop(self.roles.remove(&change.vip)),
         }
     }
 

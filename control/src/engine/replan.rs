@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::Engine;
 use crate::{
     name::Name,
-    plan::{Plan, PoolPlan, ServicePlan, plan_pool},
+    plan::{Plan, PoolPlan, ServicePlan, VipPlan, plan_pool, plan_vip},
     spec::ServiceSpec,
 };
 
@@ -17,11 +17,13 @@ impl Engine {
         }
         let pools = self.changed_pool_plans();
         let services = self.changed_services();
+        let vips = self.changed_vips();
         let proxy =
             (*self.plan.proxy != self.spec.proxy).then(|| Arc::new(self.spec.proxy.clone()));
         let l4 = (*self.plan.l4 != self.spec.l4).then(|| Arc::new(self.spec.l4.clone()));
         self.check_invariants();
-        if pools.is_empty() && services.is_none() && proxy.is_none() && l4.is_none() {
+        let shared = proxy.is_some() || l4.is_some();
+        if pools.is_empty() && services.is_none() && vips.is_none() && !shared {
             return None;
         }
 
@@ -41,6 +43,9 @@ impl Engine {
         }
         if let Some(l4) = l4 {
             next.l4 = l4;
+        }
+        if let Some(vips) = vips {
+            next.vips = vips;
         }
         self.plan = Arc::new(next);
         Some(Arc::clone(&self.plan))
@@ -67,6 +72,19 @@ impl Engine {
             .filter_map(|id| self.ward.beds.get(id.0));
         let members: Vec<_> = beds.map(|bed| (&bed.backend.key, bed.fact)).collect();
         Some(plan_pool(&pool.regime.pool, &members, self.now))
+    }
+
+    /// All vips, if any differs from the last plan's.
+    fn changed_vips(&self) -> Option<Arc<[Arc<VipPlan>]>> {
+        let fit = |pool: &Name| self.ward.pools.get(pool).map_or(0, |pool| pool.tally.fit);
+        let last = &self.plan.vips;
+        let plan_of = |spec| {
+            let plan = plan_vip(spec, &self.spec.services, fit);
+            let kept = last.iter().find(|old| ***old == plan);
+            kept.cloned().unwrap_or_else(|| Arc::new(plan))
+        };
+        let vips: Arc<[_]> = self.spec.vips.iter().map(plan_of).collect();
+        (vips != *last).then_some(vips)
     }
 
     /// All services, if any differs from the last plan's.

@@ -7,12 +7,17 @@
 //! members' health; [`crate::engine`] calls it for the pools that something happened to.
 
 mod make;
+mod vips;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use serde::Serialize;
 
-pub use self::make::{MemberFact, plan_pool};
+pub(crate) use self::vips::plan_vip;
+pub use self::{
+    make::{MemberFact, plan_pool},
+    vips::VipPlan,
+};
 use crate::{
     name::{BackendKey, Name},
     spec::{BackendSpec, Forward, L4Spec, PoolSpec, ProxySpec, ServerId, ServiceSpec, TunnelSpec},
@@ -32,6 +37,8 @@ pub struct Plan {
     pub services: BTreeMap<Name, Arc<ServicePlan>>,
     /// Pools by name.
     pub pools: BTreeMap<Name, Arc<PoolPlan>>,
+    /// Virtual addresses, in config order.
+    pub vips: Arc<[Arc<VipPlan>]>,
 }
 
 /// What one service shall be. It changes only when the service's own spec does.

@@ -12,6 +12,7 @@ pub mod l4;
 pub mod pool;
 pub mod service;
 mod value;
+pub mod vip;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -28,6 +29,7 @@ pub use self::{
     pool::{BackendSpec, Balance, HashKey, PoolSpec},
     service::{Forward, Listen, Scheme, ServiceKind, ServiceSpec},
     value::{Bytes, Secret, Share, format_duration},
+    vip::{VipSpec, VrrpSpec},
 };
 use crate::name::Name;
 
@@ -46,6 +48,8 @@ pub struct Spec {
     pub pools: Vec<Arc<PoolSpec>>,
     /// Services in config order.
     pub services: Vec<Arc<ServiceSpec>>,
+    /// Virtual addresses in config order.
+    pub vips: Vec<Arc<VipSpec>>,
 }
 
 impl Spec {
@@ -53,6 +57,16 @@ impl Spec {
     #[must_use]
     pub fn pool(&self, name: &Name) -> Option<&Arc<PoolSpec>> {
         self.pools.iter().find(|p| p.name == *name)
+    }
+
+    /// Whether an address is virtual: it may be another node's now.
+    #[must_use]
+    pub fn is_vip(&self, address: std::net::IpAddr) -> bool {
+        let addresses = |vip: &Arc<VipSpec>| {
+            let all = vip.addresses.iter().chain(&vip.excluded);
+            all.map(|vip| vip.address.addr()).any(|vip| vip == address)
+        };
+        self.vips.iter().any(addresses)
     }
 
     /// The service of that name.

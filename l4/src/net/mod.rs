@@ -11,10 +11,10 @@ mod link;
 mod neighbour;
 mod picture;
 mod route;
-mod socket;
+pub mod socket;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub mod wire;
 mod worker;
 
 use std::{

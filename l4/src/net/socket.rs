@@ -29,6 +29,9 @@ const GROUPS: u32 = bit(1) // links
     | bit(8) | bit(19) // rules
     | bit(32); // next hops
 
+/// Devices and addresses.
+const LINKS: u32 = bit(1) | bit(5) | bit(9);
+
 const fn bit(group: u32) -> u32 {
     1 << (group - 1)
 }
@@ -55,7 +58,7 @@ fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
 
 /// Asks the kernel.
 #[derive(Debug)]
-pub(super) struct Requests {
+pub struct Requests {
     socket: OwnedFd,
     sequence: u32,
     buffer: Vec<u8>,
@@ -63,7 +66,10 @@ pub(super) struct Requests {
 
 impl Requests {
     /// Opens a socket of its own.
-    pub(super) fn open() -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// There are no netlink sockets.
+    pub fn open() -> io::Result<Self> {
         let socket = open(0, SocketFlags::empty())?;
         // The kernel answers at once; one that does not must not hold a thread for ever.
         let limit = Some(std::time::Duration::from_secs(5));
@@ -79,7 +85,7 @@ impl Requests {
     ///
     /// # Errors
     /// What the kernel says.
-    pub(super) fn perform(&mut self, request: Request) -> io::Result<()> {
+    pub fn perform(&mut self, request: Request) -> io::Result<()> {
         self.ask(request, &mut |_| {})
     }
 
@@ -88,7 +94,7 @@ impl Requests {
     ///
     /// # Errors
     /// What the kernel says.
-    pub(super) fn dump(
+    pub fn dump(
         &mut self,
         kind: u16,
         fixed: &[u8],
@@ -110,11 +116,10 @@ impl Requests {
 
     /// Asks, gives all but the last message of the answer to `each`, and says how it ended. The request must be one
     /// that is acknowledged or a dump.
-    pub(super) fn ask(
-        &mut self,
-        request: Request,
-        each: &mut dyn FnMut(&Message<'_>),
-    ) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn ask(&mut self, request: Request, each: &mut dyn FnMut(&Message<'_>)) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1).max(1);
         let bytes = request.finish(self.sequence);
         let kernel = SocketAddrNetlink::new(0, 0);
@@ -146,15 +151,30 @@ fn outcome(message: &Message<'_>) -> io::Result<()> {
 
 /// Hears what changes.
 #[derive(Debug)]
-pub(super) struct Events {
+pub struct Events {
     socket: OwnedFd,
     buffer: Vec<u8>,
 }
 
 impl Events {
-    /// Begins to listen.
-    pub(super) fn open() -> io::Result<Self> {
-        let socket = open(GROUPS, SocketFlags::NONBLOCK)?;
+    /// Begins to listen to all that matters to the program.
+    ///
+    /// # Errors
+    /// There are no netlink sockets.
+    pub fn open() -> io::Result<Self> {
+        Self::of(GROUPS)
+    }
+
+    /// Begins to listen to devices and addresses alone.
+    ///
+    /// # Errors
+    /// There are no netlink sockets.
+    pub fn of_links() -> io::Result<Self> {
+        Self::of(LINKS)
+    }
+
+    fn of(groups: u32) -> io::Result<Self> {
+        let socket = open(groups, SocketFlags::NONBLOCK)?;
         // Without the privilege it stays as large as it is; what is lost is read anew.
         let _ = sockopt::set_socket_recv_buffer_size_force(&socket, EVENT_ROOM);
         Ok(Self {
@@ -167,11 +187,7 @@ impl Events {
     ///
     /// # Errors
     /// `ENOBUFS` when events were lost: all must be read anew.
-    pub(super) fn read(
-        &mut self,
-        datagrams: usize,
-        each: &mut dyn FnMut(&Message<'_>),
-    ) -> io::Result<()> {
+    pub fn read(&mut self, datagrams: usize, each: &mut dyn FnMut(&Message<'_>)) -> io::Result<()> {
         for _ in 0..datagrams {
             let length = match receive(&self.socket, &mut self.buffer) {
                 Ok(length) => length,

@@ -7,38 +7,38 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Length of a message's header, bytes.
-pub(super) const HEADER: usize = 16;
+pub const HEADER: usize = 16;
 
 /// The kernel's answer with an error number, or 0 for "done as asked".
-pub(super) const NLMSG_ERROR: u16 = 2;
+pub const NLMSG_ERROR: u16 = 2;
 /// The end of a dump.
-pub(super) const NLMSG_DONE: u16 = 3;
+pub const NLMSG_DONE: u16 = 3;
 
 /// Flags of a message's header.
-pub(super) mod flags {
+pub mod flags {
     /// A request: every message that user space sends.
-    pub(in super::super) const REQUEST: u16 = 0x1;
+    pub const REQUEST: u16 = 0x1;
     /// Answer with [`super::NLMSG_ERROR`] even if all went well.
-    pub(in super::super) const ACK: u16 = 0x4;
+    pub const ACK: u16 = 0x4;
     /// What is being dumped changed meanwhile.
-    pub(in super::super) const DUMP_INTERRUPTED: u16 = 0x10;
+    pub const DUMP_INTERRUPTED: u16 = 0x10;
     /// All of them.
-    pub(in super::super) const DUMP: u16 = 0x300;
+    pub const DUMP: u16 = 0x300;
     /// Change what is there.
-    pub(in super::super) const REPLACE: u16 = 0x100;
+    pub const REPLACE: u16 = 0x100;
     /// Make what is not there.
-    pub(in super::super) const CREATE: u16 = 0x400;
+    pub const CREATE: u16 = 0x400;
 }
 
 /// A request being written.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
+pub struct Request {
     bytes: Vec<u8>,
 }
 
 impl Request {
     /// Begins one of type `kind`; `fixed` is the structure that all messages of this type begin with.
-    pub(super) fn new(kind: u16, flags: u16, fixed: &[u8]) -> Self {
+    pub fn new(kind: u16, flags: u16, fixed: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(64);
         bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(&kind.to_ne_bytes());
@@ -49,7 +49,7 @@ impl Request {
     }
 
     /// Adds an attribute.
-    pub(super) fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
+    pub fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
         let length = (value.len() + 4) as u16;
         self.bytes.extend_from_slice(&length.to_ne_bytes());
         self.bytes.extend_from_slice(&kind.to_ne_bytes());
@@ -60,7 +60,7 @@ impl Request {
     }
 
     /// Adds an attribute that is an address.
-    pub(super) fn address(self, kind: u16, address: IpAddr) -> Self {
+    pub fn address(self, kind: u16, address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => self.attribute(kind, &address.octets()),
             IpAddr::V6(address) => self.attribute(kind, &address.octets()),
@@ -68,7 +68,7 @@ impl Request {
     }
 
     /// The whole, with its length and this sequence number.
-    pub(super) fn finish(mut self, sequence: u32) -> Vec<u8> {
+    pub fn finish(mut self, sequence: u32) -> Vec<u8> {
         let length = self.bytes.len() as u32;
         self.bytes[0..4].copy_from_slice(&length.to_ne_bytes());
         self.bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
@@ -78,34 +78,34 @@ impl Request {
 
 /// A message that came.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Message<'a> {
+pub struct Message<'a> {
     /// Its type.
-    pub(super) kind: u16,
+    pub kind: u16,
     /// Of [`flags`].
-    pub(super) flags: u16,
+    pub flags: u16,
     /// Which request it answers; 0: none.
-    pub(super) sequence: u32,
+    pub sequence: u32,
     /// What follows the header.
-    pub(super) body: &'a [u8],
+    pub body: &'a [u8],
 }
 
 impl<'a> Message<'a> {
     /// The error number of an [`NLMSG_ERROR`]: 0 for success.
-    pub(super) fn error(&self) -> Option<i32> {
+    pub fn error(&self) -> Option<i32> {
         let number = i32::from_ne_bytes(self.body.get(..4)?.try_into().ok()?);
         // From the kernel it is negative; nothing else comes here.
         number.checked_neg()
     }
 
     /// The attributes after a fixed structure of so many bytes.
-    pub(super) fn attributes(&self, fixed: usize) -> Attributes<'a> {
+    pub fn attributes(&self, fixed: usize) -> Attributes<'a> {
         Attributes(self.body.get(aligned(fixed)..).unwrap_or_default())
     }
 }
 
 /// The messages in what was received.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Messages<'a>(pub(super) &'a [u8]);
+pub struct Messages<'a>(pub &'a [u8]);
 
 impl<'a> Iterator for Messages<'a> {
     type Item = Message<'a>;
@@ -126,7 +126,7 @@ impl<'a> Iterator for Messages<'a> {
 
 /// Attributes one after the other: their types (without the flags in the upper bits) and values.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Attributes<'a>(pub(super) &'a [u8]);
+pub struct Attributes<'a>(pub &'a [u8]);
 
 impl<'a> Iterator for Attributes<'a> {
     type Item = (u16, &'a [u8]);
@@ -142,23 +142,23 @@ impl<'a> Iterator for Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     /// The value of the first of this type.
-    pub(super) fn find_kind(mut self, kind: u16) -> Option<&'a [u8]> {
+    pub fn find_kind(mut self, kind: u16) -> Option<&'a [u8]> {
         self.find(|(k, _)| *k == kind).map(|(_, value)| value)
     }
 }
 
 /// Two bytes at a place, in the machine's order.
-pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
 /// Four bytes at a place, in the machine's order.
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
 /// An address by its length.
-pub(super) fn address(bytes: &[u8]) -> Option<IpAddr> {
+pub fn address(bytes: &[u8]) -> Option<IpAddr> {
     if let Ok(four) = <[u8; 4]>::try_from(bytes) {
         return Some(Ipv4Addr::from(four).into());
     }
@@ -167,7 +167,7 @@ pub(super) fn address(bytes: &[u8]) -> Option<IpAddr> {
 }
 
 /// The number of an address's family.
-pub(super) fn family(address: IpAddr) -> u8 {
+pub fn family(address: IpAddr) -> u8 {
     match address {
         IpAddr::V4(_) => libc::AF_INET as u8,
         IpAddr::V6(_) => libc::AF_INET6 as u8,

@@ -153,7 +153,7 @@ pub(super) fn prepare(spec: &Spec, stock: &Stock<'_>) -> Result<Prepared, BindEr
         }
         for &listen in &service.listen {
             let service = service.name.clone();
-            match stock.sockets(listen.into()) {
+            match stock.sockets(listen.into(), spec.is_vip(listen.address.ip())) {
                 Ok(sockets) => {
                     let one = Bound {
                         listen,
@@ -178,16 +178,16 @@ pub(super) fn prepare(spec: &Spec, stock: &Stock<'_>) -> Result<Prepared, BindEr
 }
 
 impl Stock<'_> {
-    fn sockets(&self, key: SocketKey) -> io::Result<PerWorkerSockets> {
+    fn sockets(&self, key: SocketKey, floating: bool) -> io::Result<PerWorkerSockets> {
         if let Some(present) = self.present.get(&key) {
             return Ok(present.sockets.clone());
         }
         if let Some(inherited) = self.inherited.get(&key) {
-            return self.adopt(key, inherited);
+            return self.adopt(key, inherited, floating);
         }
         match self.retired.still_open(key).as_slice() {
-            [] => bind_group(key, self.workers, self.meets_own(key)),
-            open => self.adopt(key, open),
+            [] => bind_group(key, self.workers, self.meets_own(key), floating),
+            open => self.adopt(key, open, floating),
         }
     }
 
@@ -200,35 +200,46 @@ impl Stock<'_> {
 
     /// All sockets of the process before are served on, whatever their number: each has its own queue of
     /// connections, and what no worker serves would be lost.
-    fn adopt(&self, key: SocketKey, inherited: &[Arc<OwnedFd>]) -> io::Result<PerWorkerSockets> {
+    fn adopt(
+        &self,
+        key: SocketKey,
+        inherited: &[Arc<OwnedFd>],
+        floating: bool,
+    ) -> io::Result<PerWorkerSockets> {
         let mut sockets: PerWorkerSockets = vec![Vec::new(); self.workers];
         for (i, socket) in inherited.iter().enumerate() {
             sockets[i % self.workers].push(Arc::clone(socket));
         }
         let Some(first) = inherited.first() else {
-            return bind_group(key, self.workers, false);
+            return bind_group(key, self.workers, false, floating);
         };
         let address = crate::net::local_address(first)?;
         for own in sockets.iter_mut().filter(|own| own.is_empty()) {
             // Binding may no longer be allowed; then this worker shares a socket with another.
-            let more = bind(key.datagram, address, true).map(Arc::new);
+            let more = bind(key.datagram, address, true, floating).map(Arc::new);
             own.push(more.unwrap_or_else(|_| Arc::clone(first)));
         }
         Ok(sockets)
     }
 }
 
-/// Sockets for each worker. `shared`: part of the address is ours already.
-fn bind_group(key: SocketKey, workers: usize, shared: bool) -> io::Result<PerWorkerSockets> {
+/// Sockets for each worker. `shared`: part of the address is ours already. `floating`: it is a vip, which may be another
+/// node's now.
+fn bind_group(
+    key: SocketKey,
+    workers: usize,
+    shared: bool,
+    floating: bool,
+) -> io::Result<PerWorkerSockets> {
     let mut address = key.address;
     if address.port() != 0 && !shared {
         // Fails if anybody listens there, also another process of ours, which SO_REUSEPORT would silently
         // share the address with.
-        drop(bind(key.datagram, address, false)?);
+        drop(bind(key.datagram, address, false, floating)?);
     }
     let mut sockets = Vec::with_capacity(workers);
     for _ in 0..workers {
-        let socket = bind(key.datagram, address, true)?;
+        let socket = bind(key.datagram, address, true, floating)?;
         address = crate::net::local_address(&socket)?;
         sockets.push(vec![Arc::new(socket)]);
     }
@@ -236,7 +247,12 @@ fn bind_group(key: SocketKey, workers: usize, shared: bool) -> io::Result<PerWor
 }
 
 /// A socket bound to `address`: one of a group, which for TCP listens, or one that only tries the address.
-fn bind(datagram: bool, address: SocketAddr, in_group: bool) -> io::Result<OwnedFd> {
+fn bind(
+    datagram: bool,
+    address: SocketAddr,
+    in_group: bool,
+    floating: bool,
+) -> io::Result<OwnedFd> {
     let (kind, protocol) = match datagram {
         true => (Type::DGRAM, Protocol::UDP),
         false => (Type::STREAM, Protocol::TCP),
@@ -254,6 +270,12 @@ fn bind(datagram: bool, address: SocketAddr, in_group: bool) -> io::Result<Owned
     }
     if in_group {
         socket.set_reuse_port(true)?;
+    }
+    if floating {
+        match address {
+            SocketAddr::V4(_) => socket.set_freebind_v4(true)?,
+            SocketAddr::V6(_) => socket.set_freebind_v6(true)?,
+        }
     }
     socket.bind(&address.into())?;
     if datagram {

@@ -36,8 +36,12 @@ use super::{
     routes::no_kernel,
 };
 use crate::{
-    daemon::handle::{self, Gone, Handle, Rejected},
+    daemon::{
+        handle::{self, Gone, Handle, Rejected},
+        vips::Vips,
+    },
     metrics::process,
+    vrrp::Order,
 };
 
 /// A running daemon.
@@ -45,16 +49,23 @@ pub(super) struct Daemon {
     handle: Handle,
     plane: Arc<Plane>,
     kernel: Option<Arc<dyn Kernel>>,
+    vips: Arc<Vips>,
     began: Instant,
 }
 
 impl Daemon {
     /// The daemon that is spoken to by `handle` and whose traffic `plane` and `kernel` carry.
-    pub(super) fn new(handle: Handle, plane: Arc<Plane>, kernel: Option<Arc<dyn Kernel>>) -> Self {
+    pub(super) fn new(
+        handle: Handle,
+        plane: Arc<Plane>,
+        kernel: Option<Arc<dyn Kernel>>,
+        vips: Arc<Vips>,
+    ) -> Self {
         Self {
             handle,
             plane,
             kernel,
+            vips,
             began: Instant::now(),
         }
     }
@@ -69,6 +80,7 @@ impl Node for Daemon {
             if let Some(l4) = &counted.l4 {
                 kernel::show(&mut status, l4);
             }
+            status.vips = self.vips.status().await;
             stats::complete(&mut counted, &known);
             process::read(&mut counted.daemon);
             Ok(Snapshot {
@@ -119,6 +131,18 @@ impl Node for Daemon {
                     Problem::not_found("no-such-backend", detail)
                 }
             })
+        })
+    }
+
+    fn order(&self, group: String, order: Order) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let missing = || {
+                let detail = format!("there is no group and no vip {group:?} that moves alone");
+                Problem::not_found("no-such-group", detail)
+            };
+            let name = group.parse().map_err(|_| missing())?;
+            let done = self.vips.order(name, order).await.ok_or_else(missing)?;
+            done.map_err(|why| Problem::new(409, "declined", format!("{group}: {why}")))
         })
     }
 

@@ -39,6 +39,7 @@ pub(super) fn of(known: &handle::Status, workers: usize) -> Status {
             .map(|spec| pool(spec, known))
             .collect(),
         l4: None,
+        vips: Vec::new(),
     }
 }
 

@@ -9,6 +9,7 @@ mod l4;
 mod problem;
 mod stats;
 mod status;
+mod vip;
 
 pub(crate) use self::{
     explain::{
@@ -32,4 +33,5 @@ pub(crate) use self::{
         BackendState, BackendStatus, CheckStatus, ConfigStatus, Phase, PoolStatus, ServiceStatus,
         Status,
     },
+    vip::{TrackStatus, VipStatus, VipTransitions},
 };

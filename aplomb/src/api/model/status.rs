@@ -27,6 +27,9 @@ pub(crate) struct Status {
     /// The kernel data plane, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub l4: Option<super::L4Status>,
+    /// Virtual addresses, in the order of the configuration: one entry for each family.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vips: Vec<super::VipStatus>,
 }
 
 /// What a daemon is doing.

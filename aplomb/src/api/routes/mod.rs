@@ -3,6 +3,7 @@
 mod ipvs;
 mod l4;
 mod read;
+mod vrrp;
 mod write;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,6 +68,10 @@ pub(super) fn table() -> Vec<(&'static str, &'static str, MethodRouter<Api>)> {
         ("get", "/v1/pools/{pool}", get(read::pool)),
         ("get", "/v1/backends", get(read::backends)),
         ("get", "/v1/stats", get(read::stats)),
+        ("get", "/v1/vips", get(vrrp::vips)),
+        ("post", "/v1/vrrp/{group}/release", post(vrrp::release)),
+        ("post", "/v1/vrrp/{group}/promote", post(vrrp::promote)),
+        ("post", "/v1/vrrp/{group}/resume", post(vrrp::resume)),
         ("get", "/v1/explain", get(read::explain)),
         ("get", "/v1/l4", get(l4::status)),
         ("get", "/v1/l4/connections", get(l4::connections)),
@@ -143,7 +148,7 @@ fn finish(router: Router<Api>, api: Api) -> Router {
 
 /// The handlers with their documentation, for the OpenAPI document.
 pub(super) mod doc {
-    pub(in super::super) use super::{read::*, write::*};
+    pub(in super::super) use super::{read::*, vrrp::*, write::*};
     pub(in super::super) mod l4 {
         pub(in super::super::super) use super::super::l4::*;
     }

@@ -35,14 +35,18 @@ use super::{
     },
     node::{Answer, ConfigText, Node, Snapshot},
 };
-use crate::cli::{
-    client::{Client, block_on},
-    exit::Failure,
+use crate::{
+    cli::{
+        client::{Client, block_on},
+        exit::Failure,
+    },
+    vrrp::Order,
 };
 
 #[derive(Default)]
 struct Remembers {
     operations: Mutex<Vec<Operation>>,
+    orders: Mutex<Vec<(String, Order)>>,
     configs: Mutex<Vec<(ConfigText, bool)>>,
     asked: Mutex<Vec<Question>>,
     filters: Mutex<Vec<(Filter, usize)>>,
@@ -98,6 +102,11 @@ impl Node for Remembers {
 
     fn operate(&self, operation: Operation) -> Answer<'_, ()> {
         self.operations.lock().unwrap().push(operation);
+        now(Ok(()))
+    }
+
+    fn order(&self, group: String, order: Order) -> Answer<'_, ()> {
+        self.orders.lock().unwrap().push((group, order));
         now(Ok(()))
     }
 

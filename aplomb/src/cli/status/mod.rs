@@ -66,6 +66,9 @@ fn render(status: &Status, whole: bool) -> String {
     }
     if whole {
         text += &status.l4.as_ref().map(kernel::plane).unwrap_or_default();
+        if !status.vips.is_empty() {
+            text += &format!("\n{}", super::vrrp::table(&status.vips));
+        }
     }
     for service in &status.services {
         text += &kernel::service(service);

@@ -1,12 +1,17 @@
 //! What no section can tell alone: names that must be there, and what a service and its pool ask of each other. Of
-//! services that the kernel forwards that is in [`kernel`], addresses that must not clash are in [`mod@listeners`].
+//! services that the kernel forwards that is in [`kernel`], addresses that must not clash are in [`mod@listeners`],
+//! virtual ones in [`mod@vips`].
 
 mod kernel;
 mod listeners;
+mod vips;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) use self::listeners::{OwnListeners, listeners};
+pub(super) use self::{
+    listeners::{OwnListeners, listeners},
+    vips::vips,
+};
 use super::{
     diagnostic::{Problem, Span},
     limits,

@@ -16,11 +16,9 @@ pub(super) mod pool;
 pub(super) mod probe;
 pub(super) mod route;
 pub(super) mod service;
-#[expect(
-    dead_code,
-    reason = "read for its form, and refused: see `unsupported`"
-)]
+pub(super) mod track;
 pub(super) mod vip;
+mod vip_auth;
 
 use self::{
     admin::AdminKeys, l4::L4Keys, log::LogKeys, pool::PoolKeys, service::ServiceKeys, vip::VipKeys,

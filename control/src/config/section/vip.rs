@@ -1,16 +1,34 @@
-//! `[[vip]]`: virtual addresses.
+//! `[[vip]]`: virtual addresses. What is tracked is in [`super::track`], authentication in [`super::vip_auth`].
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use proto::vrrp::{
+    codec::Checksum,
+    machine::{AddressCheck, Cast, Config, ConfigError, Preempt, Settings},
+    terms::{Addresses, Family, Interval, Priority, Version, Vrid},
+};
+
+use super::{track::TrackKeys, vip_auth::AuthKeys};
 use crate::{
     config::{
+        diagnostic::{Problem, Span},
         form::{
             address::Assigned,
-            many::OneOrMany,
+            many::{Either, List, OneOrMany},
             number::{Int, Time},
-            text::Interface,
+            text::{AnyText, Interface},
+            words::words,
         },
         kind::section,
+        limits,
+        walk::{At, Cx, unique},
     },
     name::Name,
+    spec::{
+        VipSpec, VrrpSpec,
+        vip::{AnnounceSpec, PreemptSpec, Scope, VipAddress},
+    },
 };
 
 section! {
@@ -18,12 +36,57 @@ section! {
     pub(in crate::config) struct VipKeys = "[[vip]]" {
         /// The name.
         name: Name, required;
-        /// The addresses, each with its prefix length.
-        addresses: OneOrMany<Assigned>, required;
+        /// The addresses, each with its prefix length. Those of both families are two virtual routers of one id that move together.
+        addresses: OneOrMany<Address>, required;
+        /// Addresses that move with them and are in no advert.
+        excluded: OneOrMany<Address>, absent "none";
         /// The interface that has them.
         interface: Interface, required;
+        /// How the link is told where they are: gratuitous ARP, unsolicited neighbour advertisements.
+        announce: AnnounceKeys, default "{}";
         /// Which node has them is decided by VRRP (RFC 9568).
         vrrp: VrrpKeys, absent "always this node";
+    }
+}
+
+/// An address with its prefix length, or a table with more of it.
+pub(in crate::config) type Address = Either<Assigned, AddressKeys>;
+
+section! {
+    /// An address as it is put on the interface.
+    pub(in crate::config) struct AddressKeys = "a virtual address" {
+        /// The address with its prefix length.
+        address: Assigned, required;
+        /// Its label, which begins with the interface's name.
+        label: Interface, absent "none";
+        /// How far it is valid.
+        scope: Scope, default "\"global\"";
+    }
+}
+
+words!(Scope {
+    "global" => Scope::Global, "everywhere";
+    "link" => Scope::Link, "on the link";
+    "host" => Scope::Host, "on this host";
+});
+
+section! {
+    /// How the link is told where addresses are now.
+    pub(in crate::config) struct AnnounceKeys = "`announce`" {
+        /// Announcements of each address when it is taken.
+        count: Int<1, 1000>, default "5";
+        /// Between them; 0: back to back.
+        interval: Time<0, { limits::DAY }>, default "\"0s\"";
+        /// So much later, as many again; 0: not again.
+        delay: Time<0, { limits::DAY }>, default "\"5s\"";
+        /// From one refresh to the next while the addresses are here; 0: none.
+        refresh: Time<0, { limits::DAY }>, default "\"0s\"";
+        /// Announcements of each address in a refresh.
+        refresh_count: Int<1, 1000>, default "1";
+        /// The least time between two frames, over all addresses; 0: no limit.
+        gap: Time<0, { limits::DAY }>, default "\"0s\"";
+        /// Whether neighbour advertisements say that this node is a router: for addresses that are somebody's gateway.
+        router: bool, default "false";
     }
 }
 
@@ -32,9 +95,379 @@ section! {
     pub(in crate::config) struct VrrpKeys = "`vrrp`" {
         /// The virtual router's id.
         id: Int<1, 255>, required;
-        /// This node's priority.
-        priority: Int<1, 254>, default "100";
-        /// From one advertisement to the next.
-        interval: Time<10, 40_950>, default "\"1s\"";
+        /// The version that is spoken. Version 2 (RFC 3768) holds IPv4 addresses, in whole seconds.
+        version: Int<2, 3>, default "3";
+        /// This node's priority; 255: the addresses are its own.
+        priority: Int<1, 255>, default "100";
+        /// From one advertisement to the next: from 10 ms to 40.95 s in version 3, from 1 s to 255 s in version 2.
+        interval: Time<10, 255_000>, default "\"1s\"";
+        /// Whether to take over from a master of lower priority: at once, never, or once it has been there for so long.
+        preempt: Either<bool, Time<0, { limits::DAY }>>, default "true";
+        /// How long after its start it takes no part.
+        start_delay: Time<0, { limits::DAY }>, default "\"0s\"";
+        /// The other nodes: adverts go to each of them, and only theirs count.
+        peers: OneOrMany<IpAddr>, absent "all of the link, by multicast";
+        /// Where adverts come from: an address of the interface, one a family.
+        source: OneOrMany<IpAddr>, absent "the interface's first address; over IPv6 its link-local one";
+        /// Whether the addresses have the virtual router's own MAC address (00:00:5e:00:01:ID, over IPv6 00:00:5e:00:02:ID), on a macvlan device.
+        virtual_mac: bool, default "false";
+        /// Whether packets to the addresses themselves are taken.
+        accept: bool, default "true";
+        /// What adverts are authenticated with.
+        auth: AuthKeys, absent "nothing";
+        /// What version 3's checksum over IPv4 covers in what is sent; both are taken.
+        checksum: Sum, default "\"pseudo-header\"";
+        /// What becomes of adverts that name other addresses.
+        other_addresses: OtherAddresses, default "\"refuse\"";
+        /// Vips with the same `group` move together.
+        group: Name, absent "it moves alone";
+        /// What makes this node less fit than others, or unfit.
+        track: List<TrackKeys>, default "[]";
+        /// A program, an absolute path, and its arguments: it is told of each transition by `APLOMB_VIP`, `APLOMB_GROUP`, `APLOMB_STATE`, `APLOMB_BEFORE`, `APLOMB_WHY` and `APLOMB_PRIORITY`.
+        notify: List<AnyText>, default "[]";
     }
+}
+
+/// What the checksum covers.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::config) struct Sum(Checksum);
+
+words!(Sum {
+    "pseudo-header" => Sum(Checksum::WithPseudoHeader), "the addresses too, as keepalived does";
+    "message" => Sum(Checksum::MessageOnly), "the message alone, as RFC 9568 has it";
+});
+
+/// What becomes of adverts that name other addresses.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::config) struct OtherAddresses(AddressCheck);
+
+words!(OtherAddresses {
+    "refuse" => OtherAddresses(AddressCheck::Refuse), "they are not obeyed";
+    "note" => OtherAddresses(AddressCheck::Note), "they are obeyed, and counted";
+});
+
+/// A vip, and where what others may clash with stands.
+pub(in crate::config) struct PlacedVip {
+    pub(in crate::config) spec: VipSpec,
+    pub(in crate::config) name: Span,
+    pub(in crate::config) id: Span,
+    pub(in crate::config) addresses: Vec<(IpAddr, Span)>,
+    pub(in crate::config) group: Option<Span>,
+    /// Where what is tracked stands, in order.
+    pub(in crate::config) track: Vec<Span>,
+}
+
+impl VipKeys {
+    pub(in crate::config) fn admit(self, cx: &mut Cx<'_>) -> Option<PlacedVip> {
+        let addresses = read_addresses(&self.addresses.value.0, cx);
+        let excluded = self
+            .excluded
+            .as_ref()
+            .map_or_else(Vec::new, |list| read_addresses(&list.value.0, cx));
+        let placed: Vec<At<IpAddr>> = addresses.iter().chain(&excluded).map(place).collect();
+        unique(&placed, "the address", ToString::to_string, cx);
+        let ips = |list: &[At<VipAddress>]| list.iter().map(|at| at.value.clone()).collect();
+        let mut spec = VipSpec {
+            name: self.name.value.clone(),
+            interface: self.interface.value.0.clone(),
+            addresses: ips(&addresses),
+            excluded: ips(&excluded),
+            announce: self.announce.value.admit(),
+            vrrp: None,
+        };
+        let (id, group) = match &self.vrrp {
+            Some(vrrp) => (vrrp.id.span, vrrp.group.as_ref().map(|group| group.span)),
+            None => (self.name.span, None),
+        };
+        let mut track = Vec::new();
+        if let Some(vrrp) = self.vrrp {
+            track = vrrp.track.0.iter().map(|track| track.span).collect();
+            let at = self.addresses.span;
+            spec.vrrp = Some(vrrp.value.admit(&addresses, at, cx)?);
+        }
+        Some(PlacedVip {
+            spec,
+            name: self.name.span,
+            id,
+            addresses: placed.iter().map(|at| (at.value, at.span)).collect(),
+            group,
+            track,
+        })
+    }
+}
+
+fn place(at: &At<VipAddress>) -> At<IpAddr> {
+    At {
+        value: at.value.address.addr(),
+        span: at.span,
+        key: at.key,
+        given: at.given,
+    }
+}
+
+fn read_addresses(list: &[At<Address>], cx: &mut Cx<'_>) -> Vec<At<VipAddress>> {
+    let mut read = Vec::new();
+    for at in list {
+        let value = match &at.value {
+            Either::One(address) => VipAddress {
+                address: address.0,
+                label: None,
+                scope: Scope::Global,
+            },
+            Either::Other(keys) => VipAddress {
+                address: keys.address.0,
+                label: label(keys, cx),
+                scope: *keys.scope,
+            },
+        };
+        check_address(value.address, at.span, cx);
+        read.push(At {
+            value,
+            span: at.span,
+            key: at.key,
+            given: at.given,
+        });
+    }
+    read
+}
+
+fn label(keys: &AddressKeys, cx: &mut Cx<'_>) -> Option<String> {
+    let label = keys.label.as_ref()?;
+    if keys.address.0.addr().is_ipv6() {
+        let problem = Problem::error(label.span, "only IPv4 addresses have labels");
+        cx.push(problem.help("leave `label` out"));
+    }
+    Some(label.value.0.clone())
+}
+
+fn check_address(net: IpNet, span: Span, cx: &mut Cx<'_>) {
+    let ip = net.addr();
+    let wrong = if ip.is_unspecified() || ip.is_multicast() || ip.is_loopback() {
+        Some("no address that a node can hold for others")
+    } else if net.prefix_len() == 0 {
+        Some("no address with a prefix: everything would be on this link")
+    } else {
+        None
+    };
+    if let Some(wrong) = wrong {
+        cx.push(Problem::error(span, format!("{net} is {wrong}")));
+    }
+}
+
+impl AnnounceKeys {
+    fn admit(self) -> AnnounceSpec {
+        AnnounceSpec {
+            router: *self.router,
+            count: self.count.to(),
+            interval: self.interval.0,
+            delay: self.delay.0,
+            refresh: self.refresh.0,
+            refresh_count: self.refresh_count.to(),
+            gap: self.gap.0,
+        }
+    }
+}
+
+impl VrrpKeys {
+    fn admit(self, addresses: &[At<VipAddress>], at: Span, cx: &mut Cx<'_>) -> Option<VrrpSpec> {
+        let places = Places {
+            addresses: at,
+            interval: self.interval.span,
+            auth: self.auth.as_ref().map_or(self.span, |auth| auth.span),
+            peers: self.peers.as_ref().map_or(self.span, |peers| peers.span),
+            priority: self.priority.span,
+            all: self.span,
+        };
+        if !*self.accept {
+            let problem = Problem::error(
+                self.accept.span,
+                "this build always takes packets to the addresses",
+            );
+            cx.push(
+                problem
+                    .help("leave `accept` out")
+                    .note("a packet filter can refuse what is sent to them"),
+            );
+        }
+        let notify = program(&self.notify, "notify", cx);
+        let auth = match self.auth {
+            Some(auth) => Some(auth.value.admit(auth.span, cx)?),
+            None => None,
+        };
+        let peers: Vec<IpAddr> = self
+            .peers
+            .iter()
+            .flat_map(|p| p.0.iter().map(|p| p.value))
+            .collect();
+        let sources: &[At<IpAddr>] = self.source.as_ref().map_or(&[], |source| &source.value.0);
+        check_sources(sources, addresses, cx);
+        let mut spec = VrrpSpec {
+            id: self.id.to(),
+            version: self.version.to(),
+            priority: self.priority.to(),
+            interval: self.interval.0,
+            preempt: match self.preempt.value {
+                Either::One(false) => PreemptSpec::Never,
+                Either::One(true) => PreemptSpec::AtOnce,
+                Either::Other(delay) => PreemptSpec::After(delay.0),
+            },
+            start_delay: self.start_delay.0,
+            peers,
+            source: sources.iter().map(|at| at.value).collect(),
+            virtual_mac: *self.virtual_mac,
+            auth: auth.as_ref().map(|(spec, _)| spec.clone()),
+            checksum_of_message: self.checksum.0 == Checksum::MessageOnly,
+            obey_other_addresses: self.other_addresses.0 == AddressCheck::Note,
+            group: self.group.map(|group| group.value),
+            track: Vec::new(),
+            notify,
+            routers: Vec::new(),
+        };
+        let owner = spec.priority == 255;
+        for track in self.track.value.0 {
+            spec.track.extend(track.value.admit(owner, cx));
+        }
+        let auth = auth.map_or(proto::vrrp::machine::Auth::None, |(_, auth)| auth);
+        for family in [Family::V4, Family::V6] {
+            let list = addresses.iter().map(|at| at.value.address.addr());
+            let list: Vec<IpAddr> = list.filter(|ip| Family::of(*ip) == family).collect();
+            if list.is_empty() {
+                continue;
+            }
+            match router(&spec, auth.clone(), list) {
+                Ok(config) => spec.routers.push(config),
+                Err(error) => {
+                    cx.push(places.problem(error, family));
+                    return None;
+                }
+            }
+        }
+        Some(spec)
+    }
+}
+
+/// The virtual router of one family.
+fn router(
+    spec: &VrrpSpec,
+    auth: proto::vrrp::machine::Auth,
+    addresses: Vec<IpAddr>,
+) -> Result<Config, Wrong> {
+    let version = if spec.version == 2 {
+        Version::V2
+    } else {
+        Version::V3
+    };
+    let vrid = Vrid::new(spec.id).ok_or(Wrong::TooMany)?;
+    let addresses = Addresses::new(addresses).ok_or(Wrong::TooMany)?;
+    let family = addresses.family();
+    let settings = Settings {
+        version,
+        priority: Priority(spec.priority),
+        interval: Interval::new(version, spec.interval)
+            .ok_or(Wrong::Config(ConfigError::Interval))?,
+        preempt: match spec.preempt {
+            PreemptSpec::Never => Preempt::Never,
+            PreemptSpec::AtOnce => Preempt::AtOnce,
+            PreemptSpec::After(delay) => Preempt::After(delay),
+        },
+        start_delay: spec.start_delay,
+        cast: if spec.peers.is_empty() {
+            Cast::multicast(family)
+        } else {
+            let own = spec
+                .peers
+                .iter()
+                .filter(|peer| Family::of(**peer) == family);
+            Cast::unicast(own.copied().collect())
+        },
+        checksum: if spec.checksum_of_message {
+            Checksum::MessageOnly
+        } else {
+            Checksum::WithPseudoHeader
+        },
+        auth,
+        address_check: if spec.obey_other_addresses {
+            AddressCheck::Note
+        } else {
+            AddressCheck::Refuse
+        },
+        ..Settings::new(vrid, addresses)
+    };
+    Config::new(settings).map_err(Wrong::Config)
+}
+
+/// Why keys make no virtual router.
+enum Wrong {
+    TooMany,
+    Config(ConfigError),
+}
+
+/// Where the keys stand that may not fit together.
+struct Places {
+    addresses: Span,
+    interval: Span,
+    auth: Span,
+    peers: Span,
+    priority: Span,
+    all: Span,
+}
+
+impl Places {
+    fn problem(&self, wrong: Wrong, family: Family) -> Problem {
+        let error = match wrong {
+            Wrong::TooMany => {
+                return Problem::error(self.addresses, "an advert names at most 255 addresses")
+                    .help("put further ones under `excluded`");
+            }
+            Wrong::Config(error) => error,
+        };
+        let span = match error {
+            ConfigError::V2OverIpv6 | ConfigError::DuplicateAddress(_) => self.addresses,
+            ConfigError::Interval => self.interval,
+            ConfigError::Priority => self.priority,
+            ConfigError::PasswordInV3 | ConfigError::NoPassword => self.auth,
+            ConfigError::NoPeers | ConfigError::PeerFamily(_) | ConfigError::Peer(_) => self.peers,
+            ConfigError::Group(_) | ConfigError::Delay(_) => self.all,
+        };
+        if error == ConfigError::NoPeers {
+            let other = if family == Family::V4 { "IPv4" } else { "IPv6" };
+            let problem = Problem::error(
+                span,
+                format!("no peer has an {other} address, and some of the vip's are"),
+            );
+            return problem
+                .help("name each peer by an address of either family, or write two vips");
+        }
+        Problem::error(span, error.to_string())
+    }
+}
+
+fn check_sources(sources: &[At<IpAddr>], addresses: &[At<VipAddress>], cx: &mut Cx<'_>) {
+    let mut seen: Vec<Family> = Vec::new();
+    for source in sources {
+        let family = Family::of(source.value);
+        let of_vip = addresses
+            .iter()
+            .any(|a| Family::of(a.value.address.addr()) == family);
+        if !of_vip {
+            let message = format!("{} is not of the addresses' family", source.value);
+            cx.push(Problem::error(source.span, message));
+        } else if seen.contains(&family) {
+            cx.push(Problem::error(source.span, "there is one source a family"));
+        }
+        seen.push(family);
+    }
+}
+
+/// A program that is named by its absolute path, with its arguments.
+pub(super) fn program(list: &At<List<AnyText>>, key: &str, cx: &mut Cx<'_>) -> Vec<String> {
+    let words: Vec<String> = list.0.iter().map(|word| word.value.0.clone()).collect();
+    let named = words.first().is_none_or(|program| program.starts_with('/'));
+    if !named || words.iter().any(|word| word.contains('\0')) {
+        let problem = Problem::error(list.span, "a program is named by its absolute path");
+        cx.push(problem.help(format!(
+            "write {key} = [\"/usr/local/bin/program\", \"argument\"]"
+        )));
+    }
+    words
 }

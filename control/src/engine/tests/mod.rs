@@ -10,3 +10,4 @@ mod operators;
 mod reload;
 mod rig;
 mod traffic;
+mod vips;

@@ -1,0 +1,164 @@
+//! The net plane of this process: started when this process serves and a configuration first has vips, told every plan.
+//!
+//! Two processes that take over from one another hold the same addresses for a moment, which nobody notices: the
+//! successor begins before its predecessor rests.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use control::{
+    engine::Event,
+    name::Name,
+    plan::{Plan, VipPlan},
+    spec::Spec,
+};
+use l4::status::L4Status;
+use tokio::sync::mpsc;
+
+use super::{handle::Rejected, kernel::Kernel};
+use crate::{
+    api::model::VipStatus,
+    vrrp::{Order, Vrrp},
+};
+
+/// Where the net plane is, if there is one.
+pub(crate) struct Vips {
+    state: Mutex<State>,
+    events: mpsc::UnboundedSender<Event>,
+    kernel: Arc<Kernel>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Of the last plan.
+    vips: Arc<[Arc<VipPlan>]>,
+    /// This process may hold them; and whether its predecessor did.
+    begun: Option<bool>,
+    running: Option<Arc<Vrrp>>,
+}
+
+impl std::fmt::Debug for Vips {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Vips")
+    }
+}
+
+impl Vips {
+    pub(super) fn new(events: mpsc::UnboundedSender<Event>, kernel: Arc<Kernel>) -> Self {
+        Self {
+            state: Mutex::default(),
+            events,
+            kernel,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nobody panics while holding it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a configuration could be carried out by this process.
+    pub(super) fn try_out(&self, spec: &Spec) -> Result<(), Rejected> {
+        if spec.vips.is_empty() {
+            return Ok(());
+        }
+        Vrrp::try_out().map_err(|error| {
+            Rejected::Plane(format!(
+                "vips need raw sockets, which this process may not have: {error}; it keeps CAP_NET_RAW and \
+                 CAP_NET_ADMIN if it is started with a configuration that has vips"
+            ))
+        })
+    }
+
+    /// From now on this process holds what plans say. `adopt`: its predecessor did until now.
+    pub(super) fn begin(&self, adopt: bool) {
+        let mut state = self.state();
+        state.begun = Some(adopt);
+        self.follow(&mut state);
+    }
+
+    /// Has it go by a plan. Never waits, but for the first.
+    pub(super) fn apply(&self, plan: &Plan) {
+        let mut state = self.state();
+        if Arc::ptr_eq(&state.vips, &plan.vips) {
+            return;
+        }
+        state.vips = Arc::clone(&plan.vips);
+        self.follow(&mut state);
+    }
+
+    fn follow(&self, state: &mut State) {
+        let Some(adopt) = state.begun else { return };
+        if state.running.is_none() && !state.vips.is_empty() {
+            let kernel = Arc::clone(&self.kernel);
+            let data_plane = Arc::new(move || attached(&kernel));
+            match Vrrp::start(self.events.clone(), data_plane, adopt) {
+                Ok(vrrp) => state.running = Some(Arc::new(vrrp)),
+                Err(error) => {
+                    tracing::error!(%error, "vips are not held: the net plane does not start")
+                }
+            }
+            state.begun = Some(false);
+        }
+        if let Some(running) = &state.running {
+            running.apply(&state.vips);
+        }
+    }
+
+    fn running(&self) -> Option<Arc<Vrrp>> {
+        self.state().running.clone()
+    }
+
+    fn end(&self) -> Option<Vrrp> {
+        let mut state = self.state();
+        state.begun = None;
+        let mut running = state.running.take()?;
+        drop(state);
+        // An answer of the API that is just being made has it for a moment.
+        for _ in 0..100 {
+            match Arc::try_unwrap(running) {
+                Ok(vrrp) => return Some(vrrp),
+                Err(still) => running = still,
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        None
+    }
+
+    /// Gives all up, and tells the other nodes.
+    pub(super) async fn stop(&self) {
+        if let Some(vrrp) = self.end() {
+            vrrp.stop().await;
+        }
+    }
+
+    /// Leaves all to a successor.
+    pub(super) fn rest(&self) {
+        if let Some(vrrp) = self.end() {
+            vrrp.rest();
+        }
+    }
+
+    /// How things are.
+    pub(crate) async fn status(&self) -> Vec<VipStatus> {
+        match self.running() {
+            Some(vrrp) => vrrp.status().await,
+            None => Vec::new(),
+        }
+    }
+
+    /// Has a group do what an operator asks; none: there is no such group.
+    pub(crate) async fn order(&self, group: Name, order: Order) -> Option<Result<(), String>> {
+        self.running()?.order(group, order).await
+    }
+}
+
+fn attached(kernel: &Kernel) -> Result<(), String> {
+    let Some(plane) = kernel.running() else {
+        return Err("it does not run".into());
+    };
+    let L4Status { interfaces, .. } = plane.status();
+    match interfaces.into_iter().find(|i| i.mode.is_none()) {
+        Some(missing) => Err(format!("it is not attached to {}", missing.interface)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,100 @@
+//! What the thread of virtual routers is told, and how it is woken.
+
+use std::{
+    fmt, io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::{Arc, mpsc},
+};
+
+use control::{name::Name, plan::VipPlan};
+use rustix::event::{EventfdFlags, eventfd};
+use tokio::sync::oneshot;
+
+use crate::api::model::VipStatus;
+
+/// What an operator can ask of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Hand over.
+    Release,
+    /// Take over.
+    Promote,
+    /// What the configuration says counts again.
+    Resume,
+}
+
+/// What the thread is told.
+pub(super) enum Command {
+    /// These vips, and no others.
+    Plan(Arc<[Arc<VipPlan>]>),
+    /// A vip's tracked thing, by its place: why it fails, if it does.
+    Tracked(Name, usize, Option<String>),
+    /// Addresses of a seat are on their interface, or why not.
+    Taken(u64, Result<(), String>),
+    /// An operator asks something of a group; the answer says why it is not done, or none if there is no such group.
+    Order(Name, Order, oneshot::Sender<Option<Result<(), String>>>),
+    /// How things are.
+    Status(oneshot::Sender<Vec<VipStatus>>),
+    /// Give all up, say so to the others, and end.
+    Stop(oneshot::Sender<()>),
+    /// End, and leave all as it is: another process goes on.
+    Rest,
+}
+
+/// Puts commands in, from any thread, without waiting.
+#[derive(Clone)]
+pub(super) struct Sender {
+    queue: mpsc::Sender<Command>,
+    bell: Arc<OwnedFd>,
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sender")
+    }
+}
+
+impl Sender {
+    pub(super) fn send(&self, command: Command) {
+        // A thread that has ended needs to know nothing.
+        if self.queue.send(command).is_ok() {
+            // Full means that it rings already.
+            let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
+        }
+    }
+}
+
+/// Where commands arrive.
+pub(super) struct Mailbox {
+    queue: mpsc::Receiver<Command>,
+    bell: Arc<OwnedFd>,
+}
+
+/// A mailbox, and the way into it.
+pub(super) fn mailbox() -> io::Result<(Sender, Mailbox)> {
+    let (sender, queue) = mpsc::channel();
+    let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+    let sender = Sender {
+        queue: sender,
+        bell: Arc::clone(&bell),
+    };
+    Ok((sender, Mailbox { queue, bell }))
+}
+
+impl Mailbox {
+    /// The next command.
+    pub(super) fn next(&self) -> Option<Command> {
+        self.queue.try_recv().ok()
+    }
+
+    /// Quiets the bell; to be done before commands are looked for.
+    pub(super) fn quiet(&self) {
+        let _ = rustix::io::read(&*self.bell, &mut [0; 8]);
+    }
+}
+
+impl AsFd for Mailbox {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}

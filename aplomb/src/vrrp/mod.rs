@@ -1,0 +1,159 @@
+//! The net plane: virtual addresses, held by VRRP or always.
+//!
+//! The machines are in `proto`; here is what gives them sockets, clocks and interfaces. [`worker`] is the thread that
+//! runs them and that nothing delays; [`hand`] puts addresses on interfaces; [`aide`] logs, runs hooks and looks at what is
+//! tracked. [`bundle`] is what moves as one, [`seat`] one virtual router of it. [`Vrrp`] is the way in.
+
+mod aide;
+mod bundle;
+mod frame;
+mod hand;
+mod links;
+mod mailbox;
+mod report;
+mod script;
+mod seat;
+mod show;
+mod socket;
+mod tools;
+mod worker;
+
+use std::{io, sync::Arc, thread, time::Duration};
+
+use control::{engine::Event, name::Name, plan::VipPlan};
+use tokio::sync::{
+    mpsc::{UnboundedSender, unbounded_channel},
+    oneshot,
+};
+
+pub use self::{aide::DataPlane, mailbox::Order};
+use self::{
+    frame::Frames,
+    links::Links,
+    mailbox::{Command, Sender},
+    tools::{Clock, Tools},
+    worker::Worker,
+};
+use crate::api::model::VipStatus;
+
+/// How long giving all up may take before the process ends all the same.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// Above what is ordinary, below what keeps a machine alive.
+const REAL_TIME: i32 = 40;
+
+/// The net plane of this process.
+#[derive(Debug)]
+pub struct Vrrp {
+    mailbox: Sender,
+    plans: UnboundedSender<Arc<[Arc<VipPlan>]>>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Vrrp {
+    /// Starts it, without vips. `adopt`: those of the first plan were held by another process of this node until now, and
+    /// are to be held on.
+    ///
+    /// # Errors
+    /// There are no raw sockets for this process, or no threads.
+    pub fn start(
+        engine: UnboundedSender<Event>,
+        data_plane: DataPlane,
+        adopt: bool,
+    ) -> io::Result<Self> {
+        let (mailbox, arriving) = mailbox::mailbox()?;
+        let (reports, said) = unbounded_channel();
+        let (plans, planned) = unbounded_channel();
+        let (hand, hand_thread) = hand::start(mailbox.clone(), real_time)?;
+        let tools = Tools {
+            links: Links::open()?,
+            frames: Frames::open()?,
+            channels: Default::default(),
+            hand,
+            reports,
+            clock: Clock::start(),
+        };
+        let aide = aide::start(aide::Inputs {
+            reports: said,
+            plans: planned,
+            mailbox: mailbox.clone(),
+            engine,
+            data_plane,
+        })?;
+        let worker = Worker::new(arriving, tools, adopt);
+        let thread = thread::Builder::new().name("vrrp".into()).spawn(move || {
+            real_time();
+            worker.run();
+        })?;
+        Ok(Self {
+            mailbox,
+            plans,
+            threads: vec![thread, hand_thread, aide],
+        })
+    }
+
+    /// Whether this process may do what vips need.
+    ///
+    /// # Errors
+    /// It may not.
+    pub fn try_out() -> io::Result<()> {
+        Frames::open().map(drop)
+    }
+
+    /// Has it hold these vips, and no others. Never waits.
+    pub fn apply(&self, vips: &Arc<[Arc<VipPlan>]>) {
+        self.mailbox.send(Command::Plan(Arc::clone(vips)));
+        // It ends after this.
+        let _ = self.plans.send(Arc::clone(vips));
+    }
+
+    /// How things are; empty if it has ended.
+    pub(crate) async fn status(&self) -> Vec<VipStatus> {
+        let (reply, answer) = oneshot::channel();
+        self.mailbox.send(Command::Status(reply));
+        answer.await.unwrap_or_default()
+    }
+
+    /// Has a group do what an operator asks: a vip without one by its own name. None: there is no such group.
+    pub async fn order(&self, group: Name, order: Order) -> Option<Result<(), String>> {
+        let (reply, answer) = oneshot::channel();
+        self.mailbox.send(Command::Order(group, order, reply));
+        answer.await.unwrap_or(None)
+    }
+
+    /// Gives all up, tells the others, and ends.
+    pub async fn stop(mut self) {
+        let (reply, answer) = oneshot::channel();
+        self.mailbox.send(Command::Stop(reply));
+        if tokio::time::timeout(FAREWELL, answer).await.is_err() {
+            tracing::warn!("addresses could not be taken off in time");
+            return;
+        }
+        self.join();
+    }
+
+    /// Ends, and leaves all as it is: another process of this node goes on.
+    pub fn rest(mut self) {
+        self.mailbox.send(Command::Rest);
+        self.join();
+    }
+
+    fn join(&mut self) {
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Gives the thread that calls it real-time priority, if it may have that.
+fn real_time() {
+    // SAFETY: all zeros are a valid `sched_param`.
+    let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
+    parameters.sched_priority = REAL_TIME;
+    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: the parameters live for the call; 0 is this thread.
+    let done = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
+    if done != 0 {
+        let error = io::Error::last_os_error();
+        tracing::info!(%error, "virtual routers run without real-time priority");
+    }
+}

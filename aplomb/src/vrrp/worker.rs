@@ -1,0 +1,308 @@
+//! The thread of virtual routers. Nothing else runs on it, and it waits for nothing but packets, links, commands and
+//! deadlines; where the system allows, it has real-time priority.
+
+use std::{collections::BTreeSet, net::IpAddr, os::fd::AsFd, sync::Arc, time::Duration};
+
+use control::{name::Name, plan::VipPlan};
+use proto::{
+    time::Instant,
+    vrrp::{
+        codec::{Packet, decode},
+        group::{GroupInput, Member},
+        machine::{Input, Router},
+        refusal::Refusal,
+        terms::{Family, Vrid},
+    },
+};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{
+    bundle::{Bundle, shape},
+    hand::Job,
+    mailbox::{Command, Mailbox},
+    report::Report,
+    show,
+    socket::{Channel, ROOM},
+    tools::Tools,
+};
+
+/// Packets taken from one socket before deadlines are looked at: a flood must not keep the own adverts from being sent.
+const AT_A_TIME: usize = 256;
+/// The longest wait.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// The thread's own.
+pub(super) struct Worker {
+    mailbox: Mailbox,
+    tools: Tools,
+    bundles: Vec<Bundle>,
+    /// Addresses of all vips: none of them is an interface's own.
+    ours: BTreeSet<IpAddr>,
+    seats: u64,
+    /// Another process of this node had the addresses until now. For the first plan.
+    adopt: bool,
+    room: Vec<u8>,
+}
+
+/// What becomes of the thread.
+enum Next {
+    GoOn,
+    End,
+}
+
+impl Worker {
+    pub(super) fn new(mailbox: Mailbox, tools: Tools, adopt: bool) -> Self {
+        Self {
+            mailbox,
+            tools,
+            bundles: Vec::new(),
+            ours: BTreeSet::new(),
+            seats: 0,
+            adopt,
+            room: vec![0; ROOM],
+        }
+    }
+
+    /// Works until it is told to end.
+    pub(super) fn run(mut self) {
+        loop {
+            self.wait();
+            // All that has come before any deadline: this thread's own delay is nobody's death.
+            self.hear();
+            if self.tools.links.read() {
+                self.links_changed();
+            }
+            if let Next::End = self.obey() {
+                return;
+            }
+            let now = self.tools.clock.now();
+            for bundle in &mut self.bundles {
+                bundle.tick(&self.tools, now);
+            }
+        }
+    }
+
+    fn wait(&self) {
+        let due = self.bundles.iter().filter_map(Bundle::next_deadline).min();
+        let now = self.tools.clock.now();
+        let wait = due.map_or(LONG, |at| at.saturating_since(now));
+        let wait = Timespec {
+            tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(wait.subsec_nanos()),
+        };
+        let channels: Vec<&Channel> = self.tools.channels.values().map(|c| &**c).collect();
+        let own = [self.mailbox.as_fd(), self.tools.links.as_fd()];
+        let fds = own.into_iter().chain(channels.iter().map(|c| c.as_fd()));
+        let mut fds: Vec<PollFd<'_>> = fds
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+            .collect();
+        // Interrupted or not: what is there is found by looking.
+        let _ = poll(&mut fds, Some(&wait));
+    }
+
+    fn hear(&mut self) {
+        let channels = self.tools.channels.iter();
+        let channels: Vec<_> = channels.map(|(k, c)| (k.clone(), Arc::clone(c))).collect();
+        let mut room = std::mem::take(&mut self.room);
+        for ((interface, family), channel) in channels {
+            for _ in 0..AT_A_TIME {
+                let take = |packet: Result<Packet<'_>, Refusal>| {
+                    if let Ok(packet) = packet {
+                        self.packet(&interface, family, packet);
+                    }
+                };
+                if !channel.receive(&mut room, take) {
+                    break;
+                }
+            }
+        }
+        self.room = room;
+    }
+
+    /// One packet, for the virtual router that has its id, if there is one here.
+    fn packet(&mut self, interface: &str, family: Family, packet: Packet<'_>) {
+        let vrid = packet.message.get(1).and_then(|id| Vrid::new(*id));
+        let Some((bundle, at)) = vrid.and_then(|vrid| self.find(interface, family, vrid)) else {
+            return;
+        };
+        let now = self.tools.clock.now();
+        let from = packet.source;
+        let bundle = &mut self.bundles[bundle];
+        let ours = bundle.router(at).and_then(Router::primary);
+        let seat = &mut bundle.seats[at];
+        let decoded = match decode(packet) {
+            Ok(decoded) => decoded,
+            Err(refusal) => {
+                seat.unread.count(refusal.cause());
+                return seat.complain(from, &refusal, &self.tools, now);
+            }
+        };
+        let Some((wire, _)) = &mut seat.router else {
+            return;
+        };
+        match wire.read(decoded, ours, self.tools.clock.utc()) {
+            Ok(accepted) => {
+                let input = Input::Advert {
+                    from: accepted.from,
+                    advert: accepted.advert,
+                };
+                bundle.handle(GroupInput::Member(Member(at), input), &self.tools, now);
+            }
+            Err(refusal) => seat.complain(from, &refusal, &self.tools, now),
+        }
+    }
+
+    fn find(&self, interface: &str, family: Family, vrid: Vrid) -> Option<(usize, usize)> {
+        let places = self.bundles.iter().enumerate().flat_map(|(bundle, its)| {
+            let seats = its.seats.iter().enumerate();
+            seats.map(move |(at, seat)| (bundle, at, seat))
+        });
+        let mut places = places.filter(|(_, _, seat)| {
+            seat.vrid() == Some(vrid) && seat.family == family && seat.interface() == interface
+        });
+        places.next().map(|(bundle, at, _)| (bundle, at))
+    }
+
+    fn obey(&mut self) -> Next {
+        self.mailbox.quiet();
+        while let Some(command) = self.mailbox.next() {
+            let now = self.tools.clock.now();
+            match command {
+                Command::Plan(plans) => self.plan(&plans, now),
+                Command::Tracked(vip, at, why) => self.tracked(&vip, at, why, now),
+                Command::Taken(seat, outcome) => self.taken(seat, outcome, now),
+                Command::Order(name, order, reply) => {
+                    let mut bundles = self.bundles.iter_mut();
+                    let found = bundles.find(|bundle| bundle.name == name);
+                    let done = found.map(|bundle| bundle.obey(order, &self.tools, now));
+                    let _ = reply.send(done);
+                }
+                Command::Status(reply) => {
+                    let _ = reply.send(show::all(&self.bundles, now));
+                }
+                Command::Stop(reply) => {
+                    for bundle in &mut self.bundles {
+                        bundle.stop(&self.tools, now);
+                    }
+                    self.tools.job(Job::Barrier(reply));
+                    return Next::End;
+                }
+                Command::Rest => return Next::End,
+            }
+        }
+        Next::GoOn
+    }
+
+    fn taken(&mut self, id: u64, outcome: Result<(), String>, now: Instant) {
+        let seats = self.bundles.iter_mut().flat_map(|bundle| &mut bundle.seats);
+        if let Some(seat) = seats.into_iter().find(|seat| seat.id == id) {
+            seat.taken(outcome, &self.tools, now);
+        }
+    }
+
+    fn tracked(&mut self, vip: &Name, at: usize, why: Option<String>, now: Instant) {
+        let has = |bundle: &&mut Bundle| bundle.vips.iter().any(|v| v.plan.spec.name == *vip);
+        if let Some(bundle) = self.bundles.iter_mut().find(has) {
+            bundle.tracked(vip, at, why);
+            bundle.review_tracks(&self.tools, now);
+        }
+    }
+
+    fn links_changed(&mut self) {
+        self.open_channels();
+        let now = self.tools.clock.now();
+        for bundle in &mut self.bundles {
+            bundle.review_tracks(&self.tools, now);
+            bundle.review_links(&self.ours, &self.tools, now);
+        }
+    }
+
+    /// A socket for each interface and family that has a virtual router, as long as there is that interface.
+    fn open_channels(&mut self) {
+        let seats = self.bundles.iter().flat_map(|bundle| &bundle.seats);
+        let wanted = seats.filter(|seat| seat.router.is_some());
+        let wanted: BTreeSet<_> = wanted
+            .map(|s| (s.interface().to_owned(), s.family))
+            .collect();
+        self.tools.channels.retain(|key, _| wanted.contains(key));
+        for key in wanted {
+            let index = self.tools.links.named(&key.0).map(|link| link.index);
+            let kept = self.tools.channels.get(&key).map(|channel| channel.index);
+            if index == kept {
+                continue;
+            }
+            drop(self.tools.channels.remove(&key));
+            let Some(index) = index else { continue };
+            match Channel::open(key.1, index) {
+                Ok(channel) => drop(self.tools.channels.insert(key, Arc::new(channel))),
+                Err(error) => self.no_channel(&key.0, &error),
+            }
+        }
+    }
+
+    fn no_channel(&self, interface: &str, error: &std::io::Error) {
+        let seats = self.bundles.iter().flat_map(|bundle| &bundle.seats);
+        for seat in seats.filter(|seat| seat.interface() == interface) {
+            self.tools.report(Report::Trouble {
+                vip: seat.plan.spec.name.clone(),
+                what: format!("no socket for adverts on {interface}: {error}"),
+            });
+        }
+    }
+
+    /// Goes by these vips: what is new starts, what is gone leaves, what stays is configured.
+    fn plan(&mut self, plans: &[Arc<VipPlan>], now: Instant) {
+        let wanted = groups(plans);
+        let keeps = |bundle: &Bundle| {
+            let its = wanted.iter().find(|(name, _)| *name == bundle.name);
+            its.is_some_and(|(_, plans)| shape(plans) == bundle.shape())
+        };
+        let (kept, gone): (Vec<_>, Vec<_>) = self.bundles.drain(..).partition(keeps);
+        self.bundles = kept;
+        for mut bundle in gone {
+            bundle.stop(&self.tools, now);
+            let there = |name: &Name| plans.iter().any(|plan| plan.spec.name == *name);
+            for vip in bundle.vips.iter().filter(|vip| !there(&vip.plan.spec.name)) {
+                self.tools.report(Report::Gone(vip.plan.spec.name.clone()));
+            }
+        }
+        let addresses = plans
+            .iter()
+            .flat_map(|plan| plan.spec.addresses.iter().chain(&plan.spec.excluded));
+        self.ours = addresses.map(|address| address.address.addr()).collect();
+        let mut new = Vec::new();
+        for (name, plans) in &wanted {
+            match self.bundles.iter_mut().find(|bundle| bundle.name == *name) {
+                Some(bundle) => bundle.configure(plans, &self.tools, now),
+                None => {
+                    let bundle = Bundle::new(name.clone(), plans, self.seats, now);
+                    self.seats += bundle.seats.len() as u64;
+                    new.push(bundle);
+                }
+            }
+        }
+        let first_new = self.bundles.len();
+        self.bundles.extend(new);
+        self.open_channels();
+        let adopt = std::mem::take(&mut self.adopt);
+        for bundle in self.bundles.iter_mut().skip(first_new) {
+            bundle.start(adopt, &self.ours, &self.tools, now);
+        }
+        for bundle in self.bundles.iter_mut().take(first_new) {
+            bundle.review_links(&self.ours, &self.tools, now);
+        }
+    }
+}
+
+/// Vips by what moves as one, in the order of the configuration.
+fn groups(plans: &[Arc<VipPlan>]) -> Vec<(Name, Vec<Arc<VipPlan>>)> {
+    let mut groups: Vec<(Name, Vec<Arc<VipPlan>>)> = Vec::new();
+    for plan in plans {
+        let name = plan.spec.group();
+        match groups.iter_mut().find(|(group, _)| group == name) {
+            Some((_, members)) => members.push(Arc::clone(plan)),
+            None => groups.push((name.clone(), vec![Arc::clone(plan)])),
+        }
+    }
+    groups
+}
