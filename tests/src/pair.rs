@@ -101,10 +101,10 @@ impl Pair {
     #[must_use]
     pub fn client_mac(&self) -> String {
         let shown = self.run("client", "ip neigh show 10.77.0.100");
-        let mac = shown
+        let mut mac = shown
             .split_whitespace()
             .skip_while(|word| *word != "lladdr");
-        mac.skip(1).next().unwrap_or_default().to_owned()
+        mac.nth(1).unwrap_or_default().to_owned()
     }
 
     /// The MAC address of a node.

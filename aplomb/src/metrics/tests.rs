@@ -11,7 +11,7 @@ use super::*;
 use crate::api::model::{
     Attachment, BackendStats, CheckStats, ErrorCount, Histogram, KernelBackend, KernelService,
     L4Stats, L4Status, PoolStats, ReasonCount, ResponseCount, ServiceStats, Sweep, SynCookies,
-    TableFill, Traffic,
+    TableFill, Traffic, VipStatus, VipTransitions,
 };
 
 #[path = "../../tests/support/exposition.rs"]
@@ -133,6 +133,33 @@ fn l4() -> L4Stats {
 }
 
 #[test]
+fn virtual_addresses_have_a_state_and_reasons() {
+    let samples = exposition::read(&encode(&status(), &stats())).unwrap();
+    for (name, labels, expected) in [
+        ("aplomb_vip_state", &[("state", "master")][..], 1.0),
+        ("aplomb_vip_state", &[("state", "backup")], 0.0),
+        (
+            "aplomb_vip_priority",
+            &[("vip", "edge"), ("family", "ipv4")],
+            150.0,
+        ),
+        (
+            "aplomb_vip_transitions_total",
+            &[("reason", "master-down")],
+            2.0,
+        ),
+        (
+            "aplomb_vip_adverts_refused_total",
+            &[("reason", "checksum")],
+            3.0,
+        ),
+    ] {
+        let is = value(&samples, name, labels);
+        assert!((is - expected).abs() < 1e-9, "{name}: {is}");
+    }
+}
+
+#[test]
 fn the_kernels_numbers_arrive() {
     let samples = exposition::read(&encode(&status(), &stats())).unwrap();
     let v6 = [("service", "vip"), ("backend", "[2001:db8::1]:80")];
@@ -202,6 +229,19 @@ fn every_metric_is_documented() {
 fn status() -> Status {
     Status {
         version: "1.0 \"a\\b\"\n".into(),
+        vips: vec![VipStatus {
+            name: "edge".into(),
+            family: "ipv4".into(),
+            state: "master".into(),
+            priority: 150,
+            refused: [("checksum".to_owned(), 3)].into(),
+            transitions: vec![VipTransitions {
+                to: "master".into(),
+                reason: "master-down".into(),
+                count: 2,
+            }],
+            ..VipStatus::default()
+        }],
         ..Status::default()
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-const EXAMPLES: [(&str, &str); 9] = [
+const EXAMPLES: [(&str, &str); 10] = [
     ("minimal", include_str!("../../../examples/minimal.toml")),
     ("http", include_str!("../../../examples/http.toml")),
     ("tcp", include_str!("../../../examples/tcp.toml")),
@@ -37,6 +37,7 @@ const EXAMPLES: [(&str, &str); 9] = [
         "reference",
         include_str!("../../../examples/reference.toml"),
     ),
+    ("vrrp", include_str!("../../../examples/vrrp.toml")),
 ];
 
 fn spec(text: &str) -> Spec {
