@@ -6,8 +6,8 @@
 //! key's tag there. Nobody waits for anybody. As with the kernel's own tables that throw out the oldest, a value that is
 //! taken out while somebody reads it may become another's under his eyes.
 //!
-//! It is ours since the kernel's costs more than all the rest of a packet: to find an entry takes a third of the
-//! instructions, to put one in an eighth.
+//! It is ours since the kernel's (`BPF_MAP_TYPE_LRU_HASH`) costs more: by it, a flow's first packet took 800 instructions
+//! more, any other 80, and a flow 141 bytes instead of 106.
 
 mod atomic;
 mod tags;
