@@ -19,6 +19,15 @@ pub(super) enum Command {
     Direct(Kernel),
     /// The kernel forwards through tunnels: the same site for `tunnel`
     Tunnel(Kernel),
+    /// Two directors hold an address together; one is killed, returns, and ends in order
+    Vrrp {
+        /// End after this many seconds
+        #[arg(long, value_name = "N")]
+        seconds: Option<u64>,
+        /// Requests per second that the client makes
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
+        load: u32,
+    },
     /// Make a site with servers, say what it is as JSON, and hold it until standard input ends
     #[command(hide = true)]
     Site {
@@ -99,6 +108,10 @@ pub(super) fn run(command: Command) -> Outcome {
         Command::Nat(kernel) => forward(Mode::Nat, kernel),
         Command::Direct(kernel) => forward(Mode::Direct, kernel),
         Command::Tunnel(kernel) => forward(Mode::Tunnel, kernel),
+        Command::Vrrp { seconds, load } => lab::vrrp::run(lab::vrrp::Options {
+            for_time: seconds.map(Duration::from_secs),
+            load,
+        }),
         Command::Site { mode, shape } => lab::l4::hold(shape.plan(mode)),
     }
 }

@@ -70,6 +70,12 @@ impl Balancer {
         Client::unix(socket(&self.directory))
     }
 
+    /// Ends it as a crash would.
+    pub(super) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     fn wait_until_it_serves(&mut self) -> Outcome {
         let end = Instant::now() + PATIENCE;
         loop {

@@ -16,9 +16,8 @@ use tokio::{
 };
 
 use super::{
-    bundle::called,
     mailbox::{Command, Sender},
-    report::Report,
+    report::{Report, called},
     script,
 };
 

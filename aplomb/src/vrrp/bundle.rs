@@ -2,16 +2,12 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use control::{
-    name::Name,
-    plan::VipPlan,
-    spec::vip::{TrackKind, tracked_priority},
-};
+use control::{name::Name, plan::VipPlan};
 use proto::{
     time::Instant,
     vrrp::{
-        group::{Group, GroupInput, GroupOutput, Member},
-        machine::{Input, Output, Router, State},
+        group::{Group, GroupInput, Member},
+        machine::{Input, Router},
         terms::Family,
     },
 };
@@ -20,19 +16,10 @@ use super::{
     hand::Job,
     links::Links,
     mailbox::Order,
-    report::{Report, cause, family_name},
     seat::Seat,
     tools::Tools,
+    track::{Vip, same_track},
 };
-
-/// A vip of a bundle, and what is tracked for it.
-pub(super) struct Vip {
-    pub(super) plan: Arc<VipPlan>,
-    /// What was told of what others look at.
-    told: Vec<Option<String>>,
-    /// Why each of what is tracked fails, if it does.
-    pub(super) failing: Vec<Option<String>>,
-}
 
 /// What moves as one.
 pub(super) struct Bundle {
@@ -41,7 +28,7 @@ pub(super) struct Bundle {
     pub(super) seats: Vec<Seat>,
     /// None: this node always has the addresses.
     pub(super) group: Option<Group>,
-    declined: Option<String>,
+    pub(super) declined: Option<String>,
 }
 
 /// What makes another bundle of it, if it changes.
@@ -154,8 +141,7 @@ impl Bundle {
 
     /// Goes by other plans of the same shape.
     pub(super) fn configure(&mut self, plans: &[Arc<VipPlan>], tools: &Tools, now: Instant) {
-        for at in 0..self.vips.len().min(plans.len()) {
-            let plan = &plans[at];
+        for (at, plan) in plans.iter().enumerate().take(self.vips.len()) {
             if Arc::ptr_eq(&self.vips[at].plan, plan) {
                 continue;
             }
@@ -308,161 +294,4 @@ impl Bundle {
             seat.announce(tools, now);
         }
     }
-
-    /// Tells the group, and does what follows.
-    pub(super) fn handle(&mut self, input: GroupInput, tools: &Tools, now: Instant) {
-        let Some(group) = &mut self.group else { return };
-        group.handle(input, now);
-        while let Some(output) = self.group.as_mut().and_then(Group::poll_output) {
-            match output {
-                GroupOutput::Member(Member(at), output) => self.perform(at, output, tools, now),
-                GroupOutput::Moved { from, to } => self.moved(from, to, tools),
-                GroupOutput::Declined(_, why) => self.declined = Some(why.to_string()),
-                GroupOutput::GateOpened(_) => {}
-            }
-        }
-    }
-
-    fn perform(&mut self, at: usize, output: Output, tools: &Tools, now: Instant) {
-        let router = self
-            .group
-            .as_ref()
-            .and_then(|group| group.member(Member(at)));
-        let (Some(router), Some(seat)) = (router, self.seats.get_mut(at)) else {
-            return;
-        };
-        let vip = seat.plan.spec.name.clone();
-        match output {
-            Output::Advertise(advert) => seat.advertise(&advert, router.primary(), tools),
-            Output::Take(_) => seat.take(tools),
-            // A master's that changed: `readdress` does it.
-            Output::GiveUp(_) if router.state() == State::Master => {}
-            Output::GiveUp(_) => seat.give(tools),
-            Output::Announce => seat.burst.again(now),
-            Output::Moved(moved) => {
-                seat.why = moved.why.to_string();
-                let kind = (moved.to, cause(&moved.why));
-                *seat.transitions.entry(kind).or_default() += 1;
-                tools.report(Report::Moved {
-                    vip,
-                    family: seat.family,
-                    from: moved.from,
-                    to: moved.to,
-                    why: seat.why.clone(),
-                    priority: router.priority().0,
-                });
-            }
-            // Who sent it is known to the caller.
-            Output::Refused(refusal) => seat.last_refusal = Some(refusal.to_string()),
-            Output::Noted(refusal) => tools.report(Report::Trouble {
-                vip,
-                what: format!("an advert is obeyed, though: {refusal}"),
-            }),
-            Output::SplitBrain { peer, priority } => tools.report(Report::Trouble {
-                vip,
-                what: format!("split brain: {peer} is master too, with priority {priority}"),
-            }),
-            Output::SplitBrainOver { lasted } => tools.report(Report::Note {
-                vip,
-                what: format!("the split brain is over, it lasted {lasted:?}"),
-            }),
-            Output::Declined(why) => self.declined = Some(why.to_string()),
-        }
-    }
-
-    fn moved(&self, from: State, to: State, tools: &Tools) {
-        for (at, vip) in self.vips.iter().enumerate() {
-            let spec = &vip.plan.spec;
-            let Some(vrrp) = &spec.vrrp else { continue };
-            let seat = self.seats.iter().position(|seat| seat.vip == at);
-            let priority = seat
-                .and_then(|seat| self.router(seat))
-                .map(Router::priority);
-            tools.report(Report::Role {
-                vip: spec.name.clone(),
-                group: self.name.clone(),
-                from,
-                to,
-                why: seat.map_or_else(String::new, |seat| self.seats[seat].why.clone()),
-                priority: priority.map_or(0, |priority| priority.0),
-                notify: vrrp.notify.clone(),
-            });
-        }
-    }
-}
-
-impl Vip {
-    fn new(plan: &Arc<VipPlan>) -> Self {
-        let count = plan.failing.len();
-        Self {
-            plan: Arc::clone(plan),
-            told: vec![None; count],
-            failing: vec![None; count],
-        }
-    }
-
-    /// Its faults by name, as they were told.
-    fn faults(&self) -> Vec<Arc<str>> {
-        let vrrp = self.plan.spec.vrrp.as_ref();
-        let count = vrrp.map_or(0, |vrrp| vrrp.track.len());
-        (0..count).map(|at| self.fault(at)).collect()
-    }
-
-    fn fault(&self, at: usize) -> Arc<str> {
-        let vrrp = self.plan.spec.vrrp.as_ref();
-        let label = vrrp
-            .and_then(|vrrp| vrrp.track.get(at))
-            .map(|t| t.what.label());
-        format!("{} (track {})", label.unwrap_or_default(), at + 1).into()
-    }
-
-    /// Faults that came or went, and the priority that is left.
-    fn review(
-        &mut self,
-        links: &Links,
-    ) -> (
-        Vec<(Arc<str>, Option<Arc<str>>)>,
-        Option<proto::vrrp::terms::Priority>,
-    ) {
-        let plan = Arc::clone(&self.plan);
-        let Some(vrrp) = &plan.spec.vrrp else {
-            return (Vec::new(), None);
-        };
-        let (mut changes, mut weights) = (Vec::new(), Vec::new());
-        for (at, track) in vrrp.track.iter().enumerate() {
-            let why = match &track.what {
-                TrackKind::Interface(name) => match links.named(name) {
-                    Some(link) if link.running => None,
-                    Some(_) => Some("it is down".to_owned()),
-                    None => Some("there is no such interface".to_owned()),
-                },
-                TrackKind::Service { .. } | TrackKind::Pool { .. } => {
-                    plan.failing.get(at).cloned().flatten()
-                }
-                _ => self.told.get(at).cloned().flatten(),
-            };
-            match track.weight {
-                None if self.failing.get(at) != Some(&why) => {
-                    changes.push((self.fault(at), why.as_deref().map(Arc::from)));
-                }
-                Some(weight) if (weight < 0) == why.is_some() => weights.push(weight),
-                _ => {}
-            }
-            if let Some(failing) = self.failing.get_mut(at) {
-                *failing = why;
-            }
-        }
-        let priority = tracked_priority(vrrp.priority, weights.into_iter());
-        (changes, Some(priority))
-    }
-}
-
-fn same_track(old: &VipPlan, new: &VipPlan) -> bool {
-    let track = |plan: &VipPlan| plan.spec.vrrp.as_ref().map(|vrrp| vrrp.track.clone());
-    track(old) == track(new)
-}
-
-/// How a vip's virtual router is called in a log line.
-pub(super) fn called(vip: &Name, family: Family) -> String {
-    format!("{vip} ({})", family_name(family))
 }

@@ -2,7 +2,8 @@
 //!
 //! The machines are in `proto`; here is what gives them sockets, clocks and interfaces. [`worker`] is the thread that
 //! runs them and that nothing delays; [`hand`] puts addresses on interfaces; [`aide`] logs, runs hooks and looks at what is
-//! tracked. [`bundle`] is what moves as one, [`seat`] one virtual router of it. [`Vrrp`] is the way in.
+//! tracked. [`bundle`] is what moves as one, [`seat`] one virtual router of it, [`perform`] does what they decide, [`track`] is what
+//! makes them less fit. [`Vrrp`] is the way in.
 
 mod aide;
 mod bundle;
@@ -10,12 +11,14 @@ mod frame;
 mod hand;
 mod links;
 mod mailbox;
+mod perform;
 mod report;
 mod script;
 mod seat;
 mod show;
 mod socket;
 mod tools;
+mod track;
 mod worker;
 
 use std::{io, sync::Arc, thread, time::Duration};

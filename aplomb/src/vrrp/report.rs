@@ -64,3 +64,8 @@ pub(super) const fn family_name(family: Family) -> &'static str {
         Family::V6 => "ipv6",
     }
 }
+
+/// How a vip's virtual router is called in a log line.
+pub(super) fn called(vip: &Name, family: Family) -> String {
+    format!("{vip} ({})", family_name(family))
+}

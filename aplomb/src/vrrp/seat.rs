@@ -218,8 +218,12 @@ impl Seat {
         let failed = match &config.cast {
             Cast::Multicast { .. } => send(group).err(),
             Cast::Unicast { peers, .. } => {
-                let outcomes = peers.iter().map(|peer| send(*peer));
-                outcomes.filter_map(Result::err).last()
+                let mut failed = None;
+                // One that cannot be reached keeps no other from hearing it.
+                for peer in peers {
+                    failed = send(*peer).err().or(failed);
+                }
+                failed
             }
         };
         self.note_sent(failed, tools);

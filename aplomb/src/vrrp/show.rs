@@ -7,11 +7,7 @@ use proto::{
     vrrp::machine::{Router, State},
 };
 
-use super::{
-    bundle::{Bundle, Vip},
-    report::family_name,
-    seat::Seat,
-};
+use super::{bundle::Bundle, report::family_name, seat::Seat, track::Vip};
 use crate::api::model::{TrackStatus, VipStatus, VipTransitions};
 
 /// Every virtual router, and every vip that this node always has.

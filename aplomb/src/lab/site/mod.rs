@@ -113,6 +113,15 @@ fn address(v6: bool, net: u8, host: u8) -> IpAddr {
     Ipv4Addr::from(octets).into()
 }
 
+/// A namespace for a lab that wires itself.
+///
+/// # Errors
+/// What `ip` says: without root, nothing can be.
+pub(crate) fn space(host: &str) -> io::Result<Space> {
+    space::sweep();
+    Space::new(0, host)
+}
+
 /// A site. All of it is gone when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Site {

@@ -18,7 +18,9 @@ pub(super) mod route;
 pub(super) mod service;
 pub(super) mod track;
 pub(super) mod vip;
+mod vip_address;
 mod vip_auth;
+mod vip_router;
 
 use self::{
     admin::AdminKeys, l4::L4Keys, log::LogKeys, pool::PoolKeys, service::ServiceKeys, vip::VipKeys,

@@ -2,19 +2,18 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-use proto::vrrp::{
-    codec::Checksum,
-    machine::{AddressCheck, Cast, Config, ConfigError, Preempt, Settings},
-    terms::{Addresses, Family, Interval, Priority, Version, Vrid},
-};
+use proto::vrrp::{codec::Checksum, machine::AddressCheck, terms::Family};
 
-use super::{track::TrackKeys, vip_auth::AuthKeys};
+use super::{
+    track::TrackKeys,
+    vip_address::{Address, place, read_addresses},
+    vip_auth::AuthKeys,
+    vip_router::{Places, router},
+};
 use crate::{
     config::{
         diagnostic::{Problem, Span},
         form::{
-            address::Assigned,
             many::{Either, List, OneOrMany},
             number::{Int, Time},
             text::{AnyText, Interface},
@@ -27,7 +26,7 @@ use crate::{
     name::Name,
     spec::{
         VipSpec, VrrpSpec,
-        vip::{AnnounceSpec, PreemptSpec, Scope, VipAddress},
+        vip::{AnnounceSpec, PreemptSpec, VipAddress},
     },
 };
 
@@ -48,27 +47,6 @@ section! {
         vrrp: VrrpKeys, absent "always this node";
     }
 }
-
-/// An address with its prefix length, or a table with more of it.
-pub(in crate::config) type Address = Either<Assigned, AddressKeys>;
-
-section! {
-    /// An address as it is put on the interface.
-    pub(in crate::config) struct AddressKeys = "a virtual address" {
-        /// The address with its prefix length.
-        address: Assigned, required;
-        /// Its label, which begins with the interface's name.
-        label: Interface, absent "none";
-        /// How far it is valid.
-        scope: Scope, default "\"global\"";
-    }
-}
-
-words!(Scope {
-    "global" => Scope::Global, "everywhere";
-    "link" => Scope::Link, "on the link";
-    "host" => Scope::Host, "on this host";
-});
 
 section! {
     /// How the link is told where addresses are now.
@@ -196,64 +174,6 @@ impl VipKeys {
     }
 }
 
-fn place(at: &At<VipAddress>) -> At<IpAddr> {
-    At {
-        value: at.value.address.addr(),
-        span: at.span,
-        key: at.key,
-        given: at.given,
-    }
-}
-
-fn read_addresses(list: &[At<Address>], cx: &mut Cx<'_>) -> Vec<At<VipAddress>> {
-    let mut read = Vec::new();
-    for at in list {
-        let value = match &at.value {
-            Either::One(address) => VipAddress {
-                address: address.0,
-                label: None,
-                scope: Scope::Global,
-            },
-            Either::Other(keys) => VipAddress {
-                address: keys.address.0,
-                label: label(keys, cx),
-                scope: *keys.scope,
-            },
-        };
-        check_address(value.address, at.span, cx);
-        read.push(At {
-            value,
-            span: at.span,
-            key: at.key,
-            given: at.given,
-        });
-    }
-    read
-}
-
-fn label(keys: &AddressKeys, cx: &mut Cx<'_>) -> Option<String> {
-    let label = keys.label.as_ref()?;
-    if keys.address.0.addr().is_ipv6() {
-        let problem = Problem::error(label.span, "only IPv4 addresses have labels");
-        cx.push(problem.help("leave `label` out"));
-    }
-    Some(label.value.0.clone())
-}
-
-fn check_address(net: IpNet, span: Span, cx: &mut Cx<'_>) {
-    let ip = net.addr();
-    let wrong = if ip.is_unspecified() || ip.is_multicast() || ip.is_loopback() {
-        Some("no address that a node can hold for others")
-    } else if net.prefix_len() == 0 {
-        Some("no address with a prefix: everything would be on this link")
-    } else {
-        None
-    };
-    if let Some(wrong) = wrong {
-        cx.push(Problem::error(span, format!("{net} is {wrong}")));
-    }
-}
-
 impl AnnounceKeys {
     fn admit(self) -> AnnounceSpec {
         AnnounceSpec {
@@ -343,102 +263,6 @@ impl VrrpKeys {
             }
         }
         Some(spec)
-    }
-}
-
-/// The virtual router of one family.
-fn router(
-    spec: &VrrpSpec,
-    auth: proto::vrrp::machine::Auth,
-    addresses: Vec<IpAddr>,
-) -> Result<Config, Wrong> {
-    let version = if spec.version == 2 {
-        Version::V2
-    } else {
-        Version::V3
-    };
-    let vrid = Vrid::new(spec.id).ok_or(Wrong::TooMany)?;
-    let addresses = Addresses::new(addresses).ok_or(Wrong::TooMany)?;
-    let family = addresses.family();
-    let settings = Settings {
-        version,
-        priority: Priority(spec.priority),
-        interval: Interval::new(version, spec.interval)
-            .ok_or(Wrong::Config(ConfigError::Interval))?,
-        preempt: match spec.preempt {
-            PreemptSpec::Never => Preempt::Never,
-            PreemptSpec::AtOnce => Preempt::AtOnce,
-            PreemptSpec::After(delay) => Preempt::After(delay),
-        },
-        start_delay: spec.start_delay,
-        cast: if spec.peers.is_empty() {
-            Cast::multicast(family)
-        } else {
-            let own = spec
-                .peers
-                .iter()
-                .filter(|peer| Family::of(**peer) == family);
-            Cast::unicast(own.copied().collect())
-        },
-        checksum: if spec.checksum_of_message {
-            Checksum::MessageOnly
-        } else {
-            Checksum::WithPseudoHeader
-        },
-        auth,
-        address_check: if spec.obey_other_addresses {
-            AddressCheck::Note
-        } else {
-            AddressCheck::Refuse
-        },
-        ..Settings::new(vrid, addresses)
-    };
-    Config::new(settings).map_err(Wrong::Config)
-}
-
-/// Why keys make no virtual router.
-enum Wrong {
-    TooMany,
-    Config(ConfigError),
-}
-
-/// Where the keys stand that may not fit together.
-struct Places {
-    addresses: Span,
-    interval: Span,
-    auth: Span,
-    peers: Span,
-    priority: Span,
-    all: Span,
-}
-
-impl Places {
-    fn problem(&self, wrong: Wrong, family: Family) -> Problem {
-        let error = match wrong {
-            Wrong::TooMany => {
-                return Problem::error(self.addresses, "an advert names at most 255 addresses")
-                    .help("put further ones under `excluded`");
-            }
-            Wrong::Config(error) => error,
-        };
-        let span = match error {
-            ConfigError::V2OverIpv6 | ConfigError::DuplicateAddress(_) => self.addresses,
-            ConfigError::Interval => self.interval,
-            ConfigError::Priority => self.priority,
-            ConfigError::PasswordInV3 | ConfigError::NoPassword => self.auth,
-            ConfigError::NoPeers | ConfigError::PeerFamily(_) | ConfigError::Peer(_) => self.peers,
-            ConfigError::Group(_) | ConfigError::Delay(_) => self.all,
-        };
-        if error == ConfigError::NoPeers {
-            let other = if family == Family::V4 { "IPv4" } else { "IPv6" };
-            let problem = Problem::error(
-                span,
-                format!("no peer has an {other} address, and some of the vip's are"),
-            );
-            return problem
-                .help("name each peer by an address of either family, or write two vips");
-        }
-        Problem::error(span, error.to_string())
     }
 }
 
