@@ -15,6 +15,7 @@ mod client;
 mod daemon;
 mod echo;
 mod flight;
+mod frr;
 mod inside;
 mod keepalived;
 mod load;
@@ -29,6 +30,7 @@ pub use self::{
     daemon::{Daemon, program},
     echo::Echo,
     flight::{Download, Knocks},
+    frr::Frr,
     inside::{Talk, states, wait_for_up},
     keepalived::Keepalived,
     load::{Load, Mix, Score},
