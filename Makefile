@@ -18,7 +18,7 @@ run: ## Build, and start three backends and a balancer on loopback (no root need
 
 # MODE is nat, direct or tunnel; LAB as above
 MODE ?= direct
-lab: ## As root: client, director and servers in namespaces, forwarded by the kernel (MODE=nat|direct|tunnel)
+lab: ## As root: client, director and servers in namespaces, forwarded by the kernel (MODE=nat|direct|tunnel), or two that fail over (MODE=vrrp)
 	@scripts/setup.sh build
 	cargo build --locked --profile lab --package aplomb
 	target/lab/aplomb lab $(MODE) $(LAB)

@@ -241,6 +241,22 @@ fn what_clashes_is_refused() {
 }
 
 #[test]
+fn a_group_has_a_size_that_can_be_moved_together() {
+    let site = |count: u16| {
+        let one = |n: u16| {
+            let (a, b) = (n / 200, n % 200 + 1);
+            format!(
+                "[[vip]]\nname = \"v{n}\"\naddresses = \"10.0.{a}.{b}/24\"\ninterface = \"eth{a}\"\n\
+                 vrrp = {{ id = {b}, group = \"all\" }}\n"
+            )
+        };
+        (0..count).map(one).collect::<String>()
+    };
+    assert_eq!(taken(&site(256)).vips.len(), 256);
+    refused(&site(257), "at most 256 virtual routers");
+}
+
+#[test]
 fn a_dry_run_says_what_of_a_vip_changes_and_no_secret() {
     let old = taken(&vip(""));
     let say = |new: &str| {

@@ -17,6 +17,7 @@ mod echo;
 mod echoes;
 mod flight;
 mod flood;
+mod frr;
 mod inside;
 mod keepalived;
 mod load;
@@ -32,6 +33,7 @@ pub use self::{
     echo::Echo,
     flight::{Download, Knocks},
     flood::Flood,
+    frr::Frr,
     inside::{Talk, states, wait_for_up},
     keepalived::Keepalived,
     load::{Load, Mix, Score},

@@ -300,8 +300,13 @@ fn a_virtual_mac_is_where_the_address_is_on_whichever_node() {
     if !needs_root("a_virtual_mac") {
         return;
     }
-    let (pair, one, _two) = pair(", virtual-mac = true");
+    let (pair, one, two) = pair(", virtual-mac = true");
     wait_for("the first to have it", || vip(&one)["state"] == "master");
+    // Though its adverts come from the MAC address that the other has a device for.
+    wait_for("the other to hear it", || {
+        vip(&two)["master"] == "10.77.0.1"
+    });
+    assert_eq!(vip(&two)["state"], "backup");
     wait_for("the client to reach it", || pair.client_reaches());
     assert_eq!(pair.client_mac(), "00:00:5e:00:01:33");
     one.signal(Signal::KILL);

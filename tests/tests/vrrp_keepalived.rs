@@ -15,7 +15,7 @@ struct Case {
     v6: bool,
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     Case {
         name: "version 2",
         ours: "version = 2, interval = \"1s\"",
@@ -57,6 +57,13 @@ const CASES: [Case; 6] = [
         globals: "",
         theirs: "version 3\n advert_int 0.1\n unicast_src_ip fd77::2\n unicast_peer {\n fd77::1\n }",
         v6: true,
+    },
+    Case {
+        name: "virtual MAC addresses",
+        ours: "interval = \"100ms\", virtual-mac = true",
+        globals: "",
+        theirs: "version 3\n advert_int 0.1\n use_vmac vrrp.51",
+        v6: false,
     },
 ];
 

@@ -1,8 +1,8 @@
 //! Metrics in Prometheus' text format, made from the same status and counters that operators see.
 //!
 //! Names are `aplomb_` and what they are of, units at the end; what every process has is `process_` as everywhere.
-//! Labels are only of the configuration (service, pool, backend, check, interface) or of fixed sets (class, side,
-//! reason, state, table), never of traffic, so the number of series is bounded by the configuration. `docs/metrics.md` lists them.
+//! Labels are only of the configuration (service, pool, backend, check, interface, vip) or of fixed sets (class, side,
+//! reason, state, table, family), never of traffic, so the number of series is bounded by the configuration. `docs/metrics.md` lists them.
 
 mod backends;
 mod daemon;

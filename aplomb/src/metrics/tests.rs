@@ -302,6 +302,7 @@ fn labels_are_of_the_configuration_or_of_fixed_sets() {
         "check",
         "class",
         "direction",
+        "family",
         "interface",
         "le",
         "mode",
@@ -313,6 +314,7 @@ fn labels_are_of_the_configuration_or_of_fixed_sets() {
         "state",
         "table",
         "version",
+        "vip",
         "worker",
     ];
     assert_eq!(names, BTreeSet::from(known));

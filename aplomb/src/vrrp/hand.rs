@@ -31,8 +31,9 @@ const IFLA_AF_SPEC: u16 = 26;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const IFLA_MACVLAN_MODE: u16 = 1;
-/// Devices on the same lower one do not hear each other.
-const MACVLAN_PRIVATE: u32 = 1;
+/// The master's adverts come from the MAC address that our own device has too. In this mode the interface below hears
+/// them all the same; as a private one, the device would take them for its own echo.
+const MACVLAN_BRIDGE: u32 = 4;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 const GEN_MODE_NONE: u8 = 1;
 const IFA_ADDRESS: u16 = 1;
@@ -222,7 +223,7 @@ fn link_header(index: u32, link_flags: u32) -> [u8; 16] {
 fn new_macvlan(virtual_mac: &VirtualMac, below: u32) -> Request {
     let mut name = virtual_mac.device.clone().into_bytes();
     name.push(0);
-    let mode = attribute(IFLA_MACVLAN_MODE, &MACVLAN_PRIVATE.to_ne_bytes());
+    let mode = attribute(IFLA_MACVLAN_MODE, &MACVLAN_BRIDGE.to_ne_bytes());
     let mut info = attribute(IFLA_INFO_KIND, b"macvlan");
     info.extend(attribute(IFLA_INFO_DATA, &mode));
     Request::new(NEW_LINK, flags::ACK | flags::CREATE, &link_header(0, 0))

@@ -58,8 +58,7 @@ impl Bundle {
                     priority: router.priority().0,
                 });
             }
-            // Who sent it is known to the caller.
-            Output::Refused(refusal) => seat.last_refusal = Some(refusal.to_string()),
+            Output::Refused(refusal) => seat.complain(None, &refusal, tools, now),
             Output::Noted(refusal) => tools.report(Report::Trouble {
                 vip,
                 what: format!("an advert is obeyed, though: {refusal}"),

@@ -248,7 +248,7 @@ impl Seat {
     /// Says that an advert is not obeyed, the same cause not again for a while.
     pub(super) fn complain(
         &mut self,
-        from: IpAddr,
+        from: Option<IpAddr>,
         refusal: &Refusal,
         tools: &Tools,
         now: Instant,
@@ -257,7 +257,8 @@ impl Seat {
         if cause == Cause::OwnSource {
             return;
         }
-        let what = format!("an advert of {from} is not obeyed: {refusal}");
+        let from = from.map_or_else(String::new, |from| format!(" of {from}"));
+        let what = format!("an advert{from} is not obeyed: {refusal}");
         self.last_refusal = Some(what.clone());
         let last = self.complained.get(&cause);
         if last.is_some_and(|last| now.saturating_since(*last) < AGAIN) {

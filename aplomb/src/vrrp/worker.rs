@@ -134,7 +134,7 @@ impl Worker {
             Ok(decoded) => decoded,
             Err(refusal) => {
                 seat.unread.count(refusal.cause());
-                return seat.complain(from, &refusal, &self.tools, now);
+                return seat.complain(Some(from), &refusal, &self.tools, now);
             }
         };
         let Some((wire, _)) = &mut seat.router else {
@@ -148,7 +148,7 @@ impl Worker {
                 };
                 bundle.handle(GroupInput::Member(Member(at), input), &self.tools, now);
             }
-            Err(refusal) => seat.complain(from, &refusal, &self.tools, now),
+            Err(refusal) => seat.complain(Some(from), &refusal, &self.tools, now),
         }
     }
 

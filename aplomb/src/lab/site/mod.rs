@@ -4,7 +4,7 @@
 //!  two arms:   client ── director ── switch ── server 1, 2, 3        one arm:   switch ── client, director,
 //!                └────────────────────┘ (direct, tunnel: replies)                        server 1, 2, 3
 //! ```
-//! The same site serves the labs and, through `aplomb lab site`, the tests and benchmarks. [`space`] makes namespaces,
+//! The same site serves the labs and, through `aplomb lab site`, the tests and benchmarks. [`mod@space`] makes namespaces,
 //! [`device`] prepares the virtual cables for XDP, [`wiring`] connects them.
 
 mod device;

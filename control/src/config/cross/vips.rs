@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proto::vrrp::terms::Family;
+use proto::vrrp::{limits::MAX_MEMBERS, terms::Family};
 
 use crate::{
     config::{
@@ -25,6 +25,7 @@ pub(in crate::config) fn vips(
     ids(vips, cx);
     addresses(vips, cx);
     groups(vips, cx);
+    sizes(vips, cx);
     for vip in vips {
         tracked(vip, services, pools, cx);
     }
@@ -66,6 +67,21 @@ fn addresses(vips: &[PlacedVip], cx: &mut Cx<'_>) {
                 );
                 cx.push(Problem::error(*span, message).related(first, "there"));
             }
+        }
+    }
+}
+
+/// So many virtual routers of a group are told of each other's every step.
+fn sizes(vips: &[PlacedVip], cx: &mut Cx<'_>) {
+    let mut sizes: BTreeMap<&Name, usize> = BTreeMap::new();
+    for vip in vips {
+        let Some(span) = vip.group else { continue };
+        let size = sizes.entry(vip.spec.group()).or_default();
+        let before = *size;
+        *size += vip.spec.families().len();
+        if before <= MAX_MEMBERS && *size > MAX_MEMBERS {
+            let message = format!("a group has at most {MAX_MEMBERS} virtual routers");
+            cx.push(Problem::error(span, message).help("make several groups of it"));
         }
     }
 }
