@@ -15,4 +15,5 @@ mod packet;
 mod plans;
 mod quic;
 mod rig;
+mod sync;
 mod timing;
