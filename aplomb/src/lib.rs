@@ -13,5 +13,6 @@ pub mod ipvsadm;
 mod lab;
 mod metrics;
 pub mod probe;
+mod sync;
 pub mod system;
 mod top;

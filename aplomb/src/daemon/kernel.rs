@@ -3,7 +3,10 @@
 //! It outlives the process: when this one ends, the program goes on with what its tables hold, and the next takes them
 //! over. Two processes never write the tables at once: [`Kernel::rest`] before a successor begins.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{
+    Arc, Mutex, PoisonError, RwLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use control::{
     engine::Event,
@@ -21,13 +24,20 @@ use l4::{
 use tokio::sync::mpsc;
 
 use super::handle::Rejected;
-use crate::api;
+use crate::{
+    api,
+    api::model::SyncStatus,
+    sync::{Sync, config_number},
+};
 
 /// Where the kernel data plane is, if there is one.
 #[derive(Debug)]
 pub(super) struct Kernel {
     running: RwLock<Option<Arc<L4>>>,
     drained: mpsc::UnboundedSender<Event>,
+    /// Connection sync, if there is any.
+    sync: Mutex<Option<Sync>>,
+    in_sync: Arc<AtomicBool>,
 }
 
 /// Tells the engine of backends that have drained.
@@ -45,6 +55,8 @@ impl Kernel {
         Self {
             running: RwLock::default(),
             drained,
+            sync: Mutex::default(),
+            in_sync: Arc::new(AtomicBool::new(true)),
         }
     }
 
@@ -98,9 +110,41 @@ impl Kernel {
         }
     }
 
+    /// Whether this node knows the connections that its peers know, as it is from moment to moment; always, without
+    /// connection sync.
+    pub(super) fn in_sync(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.in_sync)
+    }
+
+    /// Has connection sync be what the configuration asks for. It needs the plane.
+    pub(super) fn settle_sync(&self, spec: &Spec) {
+        let mut sync = self.sync.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = config_number(spec);
+        let (Some(wanted), Some(plane)) = (&spec.sync, self.running()) else {
+            drop(sync.take());
+            self.in_sync.store(true, Ordering::Relaxed);
+            return;
+        };
+        if let Some(sync) = sync.as_ref().filter(|sync| sync.is_of(wanted)) {
+            return sync.configured(config);
+        }
+        // The address is free only when the old one has ended.
+        drop(sync.take());
+        match Sync::start(wanted, config, &plane, self.in_sync()) {
+            Ok(started) => *sync = Some(started),
+            Err(error) => tracing::error!("no connection sync: {error}"),
+        }
+    }
+
     /// Lets go of the tables, which a successor is about to write. The program forwards on. Waits for the plane's
     /// threads.
     pub(super) fn rest(&self) {
+        let sync = self
+            .sync
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(sync);
         self.put(None);
     }
 
@@ -120,6 +164,11 @@ impl api::Kernel for Kernel {
 
     fn status(&self) -> L4Status {
         self.running().map(|l4| l4.status()).unwrap_or_default()
+    }
+
+    fn sync(&self) -> Option<SyncStatus> {
+        let sync = self.sync.lock().unwrap_or_else(PoisonError::into_inner);
+        sync.as_ref().map(Sync::status)
     }
 
     fn services(&self) -> Vec<ServiceStatus> {

@@ -18,7 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use xdp::abi::{Family, FlowState, Method, Tick, V4, V6};
+pub use xdp::abi::Method;
+use xdp::abi::{Family, FlowState, Tick, V4, V6};
 
 use self::{directory::Directory, export::Scan, shadow::Shadow};
 use crate::{

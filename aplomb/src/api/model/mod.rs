@@ -9,6 +9,7 @@ mod l4;
 mod problem;
 mod stats;
 mod status;
+mod sync;
 
 pub(crate) use self::{
     explain::{
@@ -32,4 +33,6 @@ pub(crate) use self::{
         BackendState, BackendStatus, CheckStatus, ConfigStatus, Phase, PoolStatus, ServiceStatus,
         Status,
     },
+    sync::SyncPeer,
 };
+pub use self::sync::SyncStatus;
