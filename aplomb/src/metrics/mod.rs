@@ -9,6 +9,7 @@ mod daemon;
 mod kernel;
 pub(crate) mod process;
 mod services;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -27,6 +28,9 @@ pub(crate) fn encode(status: &Status, stats: &Stats) -> String {
     backends::encode(&mut text, stats);
     if let Some(l4) = &stats.l4 {
         kernel::encode(&mut text, l4);
+        if let Some(status) = &l4.status.sync {
+            sync::encode(&mut text, status);
+        }
     }
     text.finish()
 }
