@@ -13,6 +13,7 @@ pub mod ipvsadm;
 mod lab;
 mod metrics;
 pub mod probe;
+mod sync;
 pub mod system;
 mod top;
 pub mod vrrp;

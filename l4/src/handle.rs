@@ -22,6 +22,7 @@ use crate::{
     plane::{Condition, Plane, lock},
     report,
     status::{Connection, L4Status, ServiceStatus},
+    sync::FlowSync,
     tables::Tables,
     trace::{Hub, Listener, Refused, Ring},
     worker::{Command, Network, Reports, Worker, rates, settle_settings},
@@ -167,6 +168,13 @@ impl L4 {
     /// The tables cannot be read.
     pub fn connections(&self, limit: usize) -> io::Result<Vec<Connection>> {
         report::connections(&self.plane, limit)
+    }
+
+    /// Its flows, to be told to other nodes and learned from them. There should be one at a time, and none any more when
+    /// a successor takes the tables over.
+    #[must_use]
+    pub fn sync(&self) -> FlowSync {
+        FlowSync::new(Arc::clone(&self.plane))
     }
 
     /// What would become of packets, and why: decided one after the other, and nothing comes of it.

@@ -16,6 +16,7 @@ use crate::{
     load::{StartError, object},
     maps::{FamilyMaps, Maps, Watched},
     plane::{instant, now},
+    sync::{Exchange, FlowName, Stored, Told},
     sys::{Put, test_run},
     tables::{Surroundings, Tables},
     worker::{settle_settings, sweep::Sweep},
@@ -26,6 +27,7 @@ use crate::{
 pub struct Harness {
     loaded: Arc<object::Loaded>,
     tables: Tables,
+    exchange: Exchange,
     /// Addresses that count as this machine's.
     pub locals: HashSet<IpAddr>,
 }
@@ -60,6 +62,7 @@ impl Harness {
         Ok(Self {
             loaded: Arc::new(loaded),
             tables: Tables::default(),
+            exchange: Exchange::default(),
             locals: HashSet::new(),
         })
     }
@@ -153,6 +156,31 @@ impl Harness {
         while !sweep.step(maps, at)? {}
         sweep.status.corrected = sweep.counts.settle(maps, |_| 0);
         Ok(sweep.status)
+    }
+
+    /// All that another node is to be told, or only news.
+    pub fn tell(&mut self, all: bool) -> Vec<Told> {
+        let (maps, mut told) = (&self.loaded.maps, Vec::new());
+        self.exchange.learn(&self.tables);
+        if all {
+            self.exchange.begin_all();
+            while !self.exchange.all(maps, 1000, &mut told) {}
+        } else {
+            while !self.exchange.look(maps, 1000, &mut told) {}
+        }
+        told
+    }
+
+    /// How a flow is to be told now.
+    pub fn find(&mut self, name: &FlowName) -> Told {
+        self.exchange.learn(&self.tables);
+        self.exchange.find(&self.loaded.maps, name)
+    }
+
+    /// Takes what another node tells.
+    pub fn store(&mut self, told: &Told) -> Stored {
+        self.exchange.learn(&self.tables);
+        self.exchange.store(&self.loaded.maps, told)
     }
 
     fn slots(&self) -> impl Iterator<Item = u32> {

@@ -4,7 +4,7 @@
 //! tables shall hold → [`maps`] writes that. [`load`] brings the program into the kernel and onto interfaces;
 //! [`mod@net`] follows the machine's network for the program's sake; [`report`] tells how it is, in the types of
 //! [`mod@status`], of which [`mod@filter`] chooses; [`mod@trace`] lets decisions be watched; [`sys`] is the system call
-//! behind all of it. [`mod@ending`] says when flows end, [`mod@harness`] is the program for tests.
+//! behind all of it. [`mod@sync`] exchanges flows with other nodes. [`mod@ending`] says when flows end, [`mod@harness`] is the program for tests.
 
 pub mod ending;
 pub mod explain;
@@ -19,6 +19,7 @@ pub mod pcap;
 mod plane;
 mod report;
 pub mod status;
+pub mod sync;
 mod sys;
 pub mod tables;
 pub mod trace;

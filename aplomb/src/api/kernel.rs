@@ -8,12 +8,18 @@ use l4::{
     trace::{Listener, Refused},
 };
 
+use super::model::SyncStatus;
+
 /// A kernel data plane that can be asked. Its answers take no longer than reading its tables does.
 pub trait Kernel: Send + Sync + 'static {
     /// Whether there is one: it runs once a service needs it.
     fn runs(&self) -> bool;
     /// The plane as a whole.
     fn status(&self) -> L4Status;
+    /// Connection sync, if there is any.
+    fn sync(&self) -> Option<SyncStatus> {
+        None
+    }
     /// Its services with their backends.
     fn services(&self) -> Vec<ServiceStatus>;
     /// At most `limit` connections and templates. With millions of them this takes a while.

@@ -5,7 +5,7 @@ use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
 /// Now.
-pub(super) fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     let time = clock_gettime(ClockId::Monotonic);
     Instant::at(Duration::new(
         u64::try_from(time.tv_sec).unwrap_or(0),

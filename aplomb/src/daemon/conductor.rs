@@ -207,6 +207,7 @@ impl Conductor {
         let spec = Arc::clone(&ready.spec);
         let generation = apply::put_in_force(&self.engine, ready.spec, ready.prepared).await?;
         self.settle_kernel().await;
+        self.kernel.settle_sync(&spec);
         self.server.swap(ready.listeners);
         self.log.change(&spec.log);
         if spec.proxy.workers != self.spec.proxy.workers {
@@ -342,6 +343,7 @@ impl Conductor {
         if let Ok(known) = ask(&self.engine, Ask::Snapshot).await {
             self.kernel.apply(&known.plan);
         }
+        self.kernel.settle_sync(&self.spec);
     }
 
     /// The successor failed: everything is as it was, names of sockets that it may have taken included.

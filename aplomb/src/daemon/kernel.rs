@@ -5,7 +5,10 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use control::{
@@ -24,7 +27,11 @@ use l4::{
 use tokio::sync::mpsc;
 
 use super::handle::Rejected;
-use crate::api;
+use crate::{
+    api,
+    api::model::SyncStatus,
+    sync::{Sync, config_number},
+};
 
 /// Where the kernel data plane is, if there is one.
 #[derive(Debug)]
@@ -33,6 +40,9 @@ pub(super) struct Kernel {
     drained: mpsc::UnboundedSender<Event>,
     /// The rights to it were given up, for this file asked for none of it.
     given_up: Option<PathBuf>,
+    /// Connection sync, if there is any.
+    sync: Mutex<Option<Sync>>,
+    in_sync: Arc<AtomicBool>,
 }
 
 /// Tells the engine of backends that have drained.
@@ -51,6 +61,8 @@ impl Kernel {
             running: RwLock::default(),
             drained,
             given_up,
+            sync: Mutex::default(),
+            in_sync: Arc::new(AtomicBool::new(true)),
         }
     }
 
@@ -71,6 +83,10 @@ impl Kernel {
 
     /// Has the plane run if the configuration needs it.
     pub(super) fn start(&self, spec: &Spec) -> Result<(), Rejected> {
+        if l4::is_needed(spec) && spec.sync.is_some() && self.running().is_none() {
+            // Nothing is known until connection sync says so.
+            self.in_sync.store(false, Ordering::Relaxed);
+        }
         if !l4::is_needed(spec) || self.running().is_some() {
             return Ok(());
         }
@@ -122,9 +138,41 @@ impl Kernel {
         }
     }
 
+    /// Whether this node knows the connections that its peers know, as it is from moment to moment; always, without
+    /// connection sync.
+    pub(super) fn in_sync(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.in_sync)
+    }
+
+    /// Has connection sync be what the configuration asks for. It needs the plane.
+    pub(super) fn settle_sync(&self, spec: &Spec) {
+        let mut sync = self.sync.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = config_number(spec);
+        let (Some(wanted), Some(plane)) = (&spec.sync, self.running()) else {
+            drop(sync.take());
+            self.in_sync.store(true, Ordering::Relaxed);
+            return;
+        };
+        if let Some(sync) = sync.as_ref().filter(|sync| sync.is_of(wanted)) {
+            return sync.configured(config);
+        }
+        // The address is free only when the old one has ended.
+        drop(sync.take());
+        match Sync::start(wanted, config, &plane, self.in_sync()) {
+            Ok(started) => *sync = Some(started),
+            Err(error) => tracing::error!("no connection sync: {error}"),
+        }
+    }
+
     /// Lets go of the tables, which a successor is about to write. The program forwards on. Waits for the plane's
     /// threads.
     pub(super) fn rest(&self) {
+        let sync = self
+            .sync
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(sync);
         self.put(None);
     }
 
@@ -144,6 +192,11 @@ impl api::Kernel for Kernel {
 
     fn status(&self) -> L4Status {
         self.running().map(|l4| l4.status()).unwrap_or_default()
+    }
+
+    fn sync(&self) -> Option<SyncStatus> {
+        let sync = self.sync.lock().unwrap_or_else(PoisonError::into_inner);
+        sync.as_ref().map(Sync::status)
     }
 
     fn services(&self) -> Vec<ServiceStatus> {

@@ -6,7 +6,7 @@
 
 mod about;
 mod apply;
-mod clock;
+pub(crate) mod clock;
 mod conductor;
 mod engine;
 pub mod handle;

@@ -215,6 +215,8 @@ async fn serve(
         engine::start(engine, planes, prober, inputs).map_err(Error::new("no engine"))?;
     let _ = apply::put_in_force(&engine, Arc::clone(&spec), prepared).await?;
 
+    kernel.settle_sync(&spec);
+
     let (handle, requests) = Handle::new(Arc::clone(&about), engine.clone());
     let server = Server::start(
         handle,

@@ -91,7 +91,8 @@ impl Vips {
         if state.running.is_none() && !state.vips.is_empty() {
             let kernel = Arc::clone(&self.kernel);
             let data_plane = Arc::new(move || attached(&kernel));
-            match Vrrp::start(self.events.clone(), data_plane, adopt) {
+            let in_sync = self.kernel.in_sync();
+            match Vrrp::start(self.events.clone(), data_plane, in_sync, adopt) {
                 Ok(vrrp) => state.running = Some(Arc::new(vrrp)),
                 Err(error) => {
                     tracing::error!(%error, "vips are not held: the net plane does not start")

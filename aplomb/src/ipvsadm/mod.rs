@@ -23,5 +23,5 @@ mod save;
 pub(crate) use self::program::{called_as, main};
 pub use self::{
     names::{Names, System},
-    run::{Keeper, Output, run},
+    run::{Keeper, Output, SyncDaemon, run},
 };

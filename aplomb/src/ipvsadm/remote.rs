@@ -5,9 +5,9 @@ use control::ipvs::{
     listing::{Connection, Listing},
 };
 
-use super::Keeper;
+use super::{Keeper, SyncDaemon};
 use crate::{
-    api::model::{IpvsConnections, IpvsEdits, IpvsOutcomes, IpvsTable},
+    api::model::{IpvsConnections, IpvsEdits, IpvsOutcomes, IpvsTable, L4Status},
     cli::{
         client::{AdminArgs, Client, block_on},
         exit::Failure,
@@ -47,5 +47,24 @@ impl Keeper for Remote {
         let answer: IpvsConnections =
             block_on(self.client.get("/v1/ipvs/connections")).map_err(|e| e.to_string())?;
         Ok(answer.connections)
+    }
+
+    fn sync(&mut self) -> Result<Option<SyncDaemon>, String> {
+        let asked: Result<L4Status, _> = block_on(self.client.get("/v1/l4"));
+        let status = match asked {
+            Ok(status) => status.sync,
+            // Without a kernel data plane there is none.
+            Err(error) if error.to_string().contains("no kernel data plane") => None,
+            Err(error) => return Err(error.to_string()),
+        };
+        Ok(status.map(|sync| {
+            let group = sync.group.unwrap_or_else(|| sync.listen.clone());
+            let group: Option<std::net::SocketAddr> = group.parse().ok();
+            SyncDaemon {
+                interface: sync.interface.unwrap_or(sync.listen),
+                group: group.map(|g| g.ip().to_string()).unwrap_or_default(),
+                port: group.map_or(0, |g| g.port()),
+            }
+        }))
     }
 }

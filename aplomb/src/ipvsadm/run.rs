@@ -7,6 +7,8 @@ use control::ipvs::{
     listing::{Connection, Listing},
 };
 
+use proto::sync::limits::MAX_DATAGRAM;
+
 use super::{
     Names,
     arguments::{self, Command, Format, What, Wrong},
@@ -16,7 +18,9 @@ use super::{
 /// What is printed for `-v`, and before the help: scripts look for the version of the original in it.
 const VERSION: &str = "ipvsadm v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n";
 const HELP: &str = include_str!("help.txt");
-const NO_SYNC: &str = "not in this build: connection sync comes with nodes that work together";
+const NO_SYNC: &str =
+    "connection sync needs a key and peers: write [sync] into aplomb's configuration";
+const SYNC_STAYS: &str = "connection sync is part of aplomb's configuration: take [sync] out of it";
 
 /// Keeps the table: the daemon, or a model of it.
 pub trait Keeper {
@@ -35,6 +39,24 @@ pub trait Keeper {
     /// # Errors
     /// It cannot be asked.
     fn connections(&mut self) -> Result<Vec<Connection>, String>;
+    /// Connection sync, if there is any.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    fn sync(&mut self) -> Result<Option<SyncDaemon>, String> {
+        Ok(None)
+    }
+}
+
+/// Connection sync, as far as IPVS's words go. It is master and backup at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncDaemon {
+    /// The interface of the multicast group, or the address that it listens on.
+    pub interface: String,
+    /// The group, or the address of the first peer.
+    pub group: String,
+    /// Its port.
+    pub port: u16,
 }
 
 /// What a call of the program came to.
@@ -150,8 +172,15 @@ impl Runner<'_> {
                 self.output.stdout.push_str(HELP);
                 return Err(End(0));
             }
-            Command::StartDaemon => self.refused(NO_SYNC),
-            Command::StopDaemon => self.refused("No daemon is running"),
+            Command::StartDaemon => {
+                if self.sync()?.is_none() {
+                    self.refused(NO_SYNC);
+                }
+            }
+            Command::StopDaemon => match self.sync()? {
+                Some(_) => self.refused(SYNC_STAYS),
+                None => self.refused("No daemon is running"),
+            },
             // Only of a restore, which does not take it.
             Command::Restore => {}
         }
@@ -185,10 +214,30 @@ impl Runner<'_> {
                 );
                 Ok(())
             }
-            // There is none.
-            What::Daemons => Ok(()),
+            What::Daemons => {
+                if let Some(sync) = self.sync()? {
+                    // The largest datagram and the hops of a group are fixed, and there are no sync ids: keys tell groups apart.
+                    for role in ["master", "backup"] {
+                        self.output.stdout += &format!(
+                            "{role} sync daemon (mcast={}, syncid=0, maxlen={MAX_DATAGRAM}, group={}, port={}, ttl=1)\n",
+                            sync.interface, sync.group, sync.port
+                        );
+                    }
+                }
+                Ok(())
+            }
         };
         self.written(written)
+    }
+
+    fn sync(&mut self) -> Result<Option<SyncDaemon>, End> {
+        match self.keeper.sync() {
+            Ok(sync) => Ok(sync),
+            Err(why) => {
+                self.unable(&why)?;
+                Err(End(2))
+            }
+        }
     }
 
     fn listing(&mut self) -> Result<Listing, End> {

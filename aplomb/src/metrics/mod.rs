@@ -9,6 +9,7 @@ mod daemon;
 mod kernel;
 pub(crate) mod process;
 mod services;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -29,6 +30,9 @@ pub(crate) fn encode(status: &Status, stats: &Stats) -> String {
     vips::encode(&mut text, &status.vips);
     if let Some(l4) = &stats.l4 {
         kernel::encode(&mut text, l4);
+        if let Some(status) = &l4.status.sync {
+            sync::encode(&mut text, status);
+        }
     }
     text.finish()
 }

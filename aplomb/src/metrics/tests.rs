@@ -11,7 +11,7 @@ use super::*;
 use crate::api::model::{
     Attachment, BackendStats, CheckStats, ErrorCount, Histogram, KernelBackend, KernelService,
     L4Stats, L4Status, PoolStats, ReasonCount, ResponseCount, ServiceStats, Sweep, SynCookies,
-    TableFill, Traffic, VipStatus, VipTransitions,
+    SyncStatus, TableFill, Traffic, VipStatus, VipTransitions,
 };
 
 #[path = "../../tests/support/exposition.rs"]
@@ -115,6 +115,13 @@ fn l4() -> L4Stats {
             drops: vec![count("no-backend", 4)],
             passes: vec![count("not-ours", 99)],
             sweep: Some(Sweep::default()),
+            sync: Some(SyncStatus {
+                in_sync: true,
+                flows_sent: 12,
+                stored: vec![count("added", 8)],
+                refused: vec![count("forged", 3)],
+                ..SyncStatus::default()
+            }),
             ..L4Status::default()
         },
         services: vec![KernelService {
@@ -189,6 +196,8 @@ fn the_kernels_numbers_arrive() {
         ("aplomb_l4_table_size", ("table", "FLOWS4"), 1_048_576.0),
         ("aplomb_l4_attachment_info", ("mode", "native"), 1.0),
         ("aplomb_l4_attachment_info", ("mode", "none"), 1.0),
+        ("aplomb_sync_stored_total", ("result", "added"), 8.0),
+        ("aplomb_sync_refused_total", ("reason", "forged"), 3.0),
     ] {
         let is = value(&samples, name, &[label]);
         assert!((is - expected).abs() < 1e-9, "{name}: {is}");

@@ -1,6 +1,15 @@
 //! The thread that does for virtual routers whatever may take a while: log lines, hooks, and looking at what is tracked.
 
-use std::{collections::BTreeMap, fs, io, sync::Arc, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use control::{
     engine::Event,
@@ -36,7 +45,11 @@ pub(super) struct Inputs {
     pub(super) mailbox: Sender,
     pub(super) engine: UnboundedSender<Event>,
     pub(super) data_plane: DataPlane,
+    pub(super) in_sync: Arc<AtomicBool>,
 }
+
+/// How often it is looked whether connections are known.
+const SYNC: Duration = Duration::from_millis(100);
 
 /// Starts the thread. It ends when nobody can send it reports any more.
 pub(super) fn start(inputs: Inputs) -> io::Result<thread::JoinHandle<()>> {
@@ -59,8 +72,17 @@ async fn run(mut inputs: Inputs) {
         }
     });
     let mut watched = Watched::new();
+    let mut known = inputs.in_sync.load(Ordering::Relaxed);
+    let mut looks = tokio::time::interval(SYNC);
     loop {
         tokio::select! {
+            _ = looks.tick() => {
+                let now = inputs.in_sync.load(Ordering::Relaxed);
+                if now != known {
+                    known = now;
+                    inputs.mailbox.send(Command::InSync(now));
+                }
+            }
             report = inputs.reports.recv() => match report {
                 Some(report) => say(report, &inputs.engine, &hooks),
                 None => break,

@@ -1,12 +1,12 @@
 //! What moves as one: a vip, or all vips of a group, with their virtual routers.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use control::{name::Name, plan::VipPlan};
 use proto::{
     time::Instant,
     vrrp::{
-        group::{Group, GroupInput, Member},
+        group::{GateSettings, Group, GroupInput, Member},
         machine::{Input, Router},
         terms::Family,
     },
@@ -52,8 +52,14 @@ pub(super) fn shape(plans: &[Arc<VipPlan>]) -> Shape {
     plans.iter().flat_map(of).collect()
 }
 
+/// Whatever connection sync says, a better node is not kept back for longer than this.
+const GATE: GateSettings = GateSettings {
+    timeout: Duration::from_secs(60),
+};
+
 impl Bundle {
-    /// One with these vips, which takes no part yet. Seats are numbered from `first` on.
+    /// One with these vips, which takes no part yet. Seats are numbered from `first` on. It does not preempt before it is
+    /// told that the connections of its peers are known.
     pub(super) fn new(name: Name, plans: &[Arc<VipPlan>], first: u64, now: Instant) -> Self {
         let mut seats = Vec::new();
         for (vip, plan) in plans.iter().enumerate() {
@@ -72,7 +78,7 @@ impl Bundle {
             vips: plans.iter().map(Vip::new).collect(),
             seats,
             group: of_all
-                .then(|| Group::new(configs, None, now).ok())
+                .then(|| Group::new(configs, Some(GATE), now).ok())
                 .flatten(),
             declined: None,
         }

@@ -29,6 +29,8 @@ pub(super) enum Command {
     Plan(Arc<[Arc<VipPlan>]>),
     /// A vip's tracked thing, by its place: why it fails, if it does.
     Tracked(Name, usize, Option<String>),
+    /// Whether the connections that peers know are known here.
+    InSync(bool),
     /// Addresses of a seat are on their interface, or why not.
     Taken(u64, Result<(), String>),
     /// An operator asks something of a group; the answer says why it is not done, or none if there is no such group.

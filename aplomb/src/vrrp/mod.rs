@@ -21,7 +21,15 @@ mod tools;
 mod track;
 mod worker;
 
-use std::{io, sync::Arc, thread, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use control::{engine::Event, name::Name, plan::VipPlan};
 use tokio::sync::{
@@ -54,15 +62,17 @@ pub struct Vrrp {
 
 impl Vrrp {
     /// Starts it, without vips. `adopt`: those of the first plan were held by another process of this node until now, and
-    /// are to be held on.
+    /// are to be held on. `in_sync`: whether the connections that peers know are known here; until they are, no vip preempts.
     ///
     /// # Errors
     /// There are no raw sockets for this process, or no threads.
     pub fn start(
         engine: UnboundedSender<Event>,
         data_plane: DataPlane,
+        in_sync: Arc<AtomicBool>,
         adopt: bool,
     ) -> io::Result<Self> {
+        let known = in_sync.load(Ordering::Relaxed);
         let (mailbox, arriving) = mailbox::mailbox()?;
         let (reports, said) = unbounded_channel();
         let (plans, planned) = unbounded_channel();
@@ -81,8 +91,9 @@ impl Vrrp {
             mailbox: mailbox.clone(),
             engine,
             data_plane,
+            in_sync,
         })?;
-        let worker = Worker::new(arriving, tools, adopt);
+        let worker = Worker::new(arriving, tools, adopt, known);
         let thread = thread::Builder::new().name("vrrp".into()).spawn(move || {
             real_time();
             worker.run();

@@ -3,7 +3,7 @@
 use proto::{
     time::Instant,
     vrrp::{
-        group::{Group, GroupInput, GroupOutput, Member},
+        group::{Group, GroupInput, GroupOutput, Member, Opened},
         machine::{Output, Router, State},
     },
 };
@@ -24,8 +24,19 @@ impl Bundle {
                 GroupOutput::Member(Member(at), output) => self.perform(at, output, tools, now),
                 GroupOutput::Moved { from, to } => self.moved(from, to, tools),
                 GroupOutput::Declined(_, why) => self.declined = Some(why.to_string()),
+                GroupOutput::GateOpened(Opened::Timeout(_)) => self.gate_timed_out(tools),
                 GroupOutput::GateOpened(_) => {}
             }
+        }
+    }
+
+    fn gate_timed_out(&self, tools: &Tools) {
+        for vip in &self.vips {
+            tools.report(Report::Trouble {
+                vip: vip.plan.spec.name.clone(),
+                what: "it may preempt, though connections of the other node are not known: that took too long"
+                    .into(),
+            });
         }
     }
 

@@ -41,6 +41,8 @@ pub(super) struct Worker {
     seats: u64,
     /// Another process of this node had the addresses until now. For the first plan.
     adopt: bool,
+    /// Whether the connections that peers know are known here.
+    in_sync: bool,
     room: Vec<u8>,
 }
 
@@ -51,7 +53,7 @@ enum Next {
 }
 
 impl Worker {
-    pub(super) fn new(mailbox: Mailbox, tools: Tools, adopt: bool) -> Self {
+    pub(super) fn new(mailbox: Mailbox, tools: Tools, adopt: bool, in_sync: bool) -> Self {
         Self {
             mailbox,
             tools,
@@ -59,6 +61,7 @@ impl Worker {
             ours: BTreeSet::new(),
             seats: 0,
             adopt,
+            in_sync,
             room: vec![0; ROOM],
         }
     }
@@ -170,6 +173,12 @@ impl Worker {
             match command {
                 Command::Plan(plans) => self.plan(&plans, now),
                 Command::Tracked(vip, at, why) => self.tracked(&vip, at, why, now),
+                Command::InSync(known) => {
+                    self.in_sync = known;
+                    for bundle in &mut self.bundles {
+                        bundle.handle(GroupInput::InSync(known), &self.tools, now);
+                    }
+                }
                 Command::Taken(seat, outcome) => self.taken(seat, outcome, now),
                 Command::Order(name, order, reply) => {
                     let mut bundles = self.bundles.iter_mut();
@@ -286,6 +295,7 @@ impl Worker {
         self.open_channels();
         let adopt = std::mem::take(&mut self.adopt);
         for bundle in self.bundles.iter_mut().skip(first_new) {
+            bundle.handle(GroupInput::InSync(self.in_sync), &self.tools, now);
             bundle.start(adopt, &self.ours, &self.tools, now);
         }
         for bundle in self.bundles.iter_mut().take(first_new) {

@@ -83,6 +83,14 @@ pub fn diff(old: &Spec, new: &Spec) -> Vec<Change> {
             after: Some("***".into()),
         });
     }
+    if old.sync != new.sync && !out.iter().any(|change| change.subject == "sync") {
+        out.push(Change {
+            subject: "sync".into(),
+            item: "keys".into(),
+            before: Some("***".into()),
+            after: Some("***".into()),
+        });
+    }
     // So are keys of QUIC.
     let with_keys = |service: &&Arc<ServiceSpec>| match &service.kind {
         ServiceKind::Kernel(kernel) => kernel.quic_lb.is_some(),

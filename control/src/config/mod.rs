@@ -164,6 +164,8 @@ fn admit(root: RootKeys, declared: &BTreeSet<String>, cx: &mut Cx<'_>) -> Option
     let log = root.log.value.admit();
     let proxy = root.proxy.value.admit();
     let l4 = root.l4.value.admit(root.l4.given, cx);
+    let sync_at = root.sync.as_ref().map(|sync| sync.key);
+    let sync = root.sync.and_then(|sync| sync.value.admit(cx));
     let pools: Vec<PlacedPool> = root
         .pool
         .value
@@ -196,6 +198,7 @@ fn admit(root: RootKeys, declared: &BTreeSet<String>, cx: &mut Cx<'_>) -> Option
             .map_or(&fallback.listen, |admin| &admin.listen);
         let own = OwnListeners::of(listen, listen_at, metrics_at.as_ref());
         cross::routes(&services, cx);
+        cross::sync(&services, sync_at, cx);
         cross::listeners(&services, &own, cx);
     }
     Some(Spec {
@@ -203,6 +206,7 @@ fn admit(root: RootKeys, declared: &BTreeSet<String>, cx: &mut Cx<'_>) -> Option
         log,
         proxy,
         l4,
+        sync,
         pools: pools.into_iter().map(|pool| Arc::new(pool.spec)).collect(),
         services: services.into_iter().map(|s| Arc::new(s.spec)).collect(),
         vips: vips.into_iter().map(|vip| Arc::new(vip.spec)).collect(),

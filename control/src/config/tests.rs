@@ -511,3 +511,100 @@ fn the_page_in_docs_is_up_to_date() {
         "{path} is not what the key tables say; run the test with APLOMB_BLESS=1"
     );
 }
+
+/// A key of connection sync from the environment.
+struct WithKey;
+
+impl super::Sources for WithKey {
+    fn env(&self, name: &str) -> Result<String, String> {
+        match name {
+            "KEY" => Ok("k".repeat(40)),
+            "SHORT" => Ok("too short".into()),
+            _ => Err("not set".into()),
+        }
+    }
+
+    fn file(&self, path: &std::path::Path) -> Result<String, String> {
+        Err(format!("no file {}", path.display()))
+    }
+}
+
+const FORWARDED: &str = "[[pool]]\nname = \"p\"\nbackends = [\"10.0.0.1:80\"]\n\
+    [[service]]\nname = \"s\"\nlisten = \"tcp://192.0.2.1:80\"\nforward = \"nat\"\npool = \"p\"\n";
+
+fn with_sync(keys: &str) -> Result<super::Admitted, super::Diagnostics> {
+    parse(
+        &format!("[sync]\n{keys}\n{FORWARDED}"),
+        "test.toml",
+        &WithKey,
+    )
+}
+
+#[test]
+fn connection_sync_is_taken_and_its_key_is_not_shown() {
+    let keys = "keys = [{ id = 3, secret = { env = \"KEY\" } }]";
+    let admitted = with_sync(&format!(
+        "listen = \"10.0.0.1:8849\"\npeers = \"10.0.0.2:8849\"\n{keys}"
+    ));
+    let admitted = admitted.unwrap();
+    assert!(admitted.warnings.is_empty(), "{}", admitted.warnings);
+    let sync = admitted.spec.sync.clone().unwrap();
+    assert_eq!((sync.active_key, sync.keys.len()), (3, 1));
+    assert_eq!((sync.rate.0, sync.wait.as_secs()), (10 << 20, 5));
+    assert_eq!(sync.group(), None);
+    let shown = format!(
+        "{:?}{}",
+        admitted.spec,
+        serde_json::to_string(&admitted.spec).unwrap()
+    );
+    assert!(!shown.contains("kkk"), "{shown}");
+    let group = with_sync(&format!(
+        "listen = \"10.0.0.1:8849\"\npeers = \"239.77.0.1:8849\"\ninterface = \"eth1\"\n{keys}"
+    ));
+    assert!(group.unwrap().spec.sync.unwrap().group().is_some());
+}
+
+#[test]
+fn what_connection_sync_cannot_be_says_why() {
+    let good = [
+        ("listen", "\"10.0.0.1:8849\""),
+        ("peers", "[\"10.0.0.2:8849\"]"),
+        ("keys", "[{ id = 1, secret = { env = \"KEY\" } }]"),
+    ];
+    for (key, value, message) in [
+        (
+            "listen",
+            "\"0.0.0.0:8849\"",
+            "one of this node's own addresses",
+        ),
+        ("listen", "\"10.0.0.1:0\"", "peers must know the port"),
+        ("peers", "[\"[fd00::2]:8849\"]", "of another family"),
+        ("peers", "[\"10.0.0.1:8849\"]", "this is the node itself"),
+        ("peers", "[\"10.0.0.2:0\"]", "port 0 is no port to send to"),
+        (
+            "peers",
+            "[\"239.0.0.1:8849\", \"10.0.0.2:8849\"]",
+            "a multicast group stands alone",
+        ),
+        ("peers", "[\"239.0.0.1:8850\"]", "one port for all nodes"),
+        (
+            "interface",
+            "\"eth1\"",
+            "`interface` is for a multicast group",
+        ),
+        ("keys", "[]", "connection sync needs a key"),
+        (
+            "keys",
+            "[{ id = 1, secret = { env = \"SHORT\" } }]",
+            "a key has 32 to 1024 characters",
+        ),
+        ("active-key", "2", "there is no key 2"),
+        ("rate", "\"1KiB\"", "out of range"),
+    ] {
+        let mut keys: Vec<_> = good.iter().filter(|(k, _)| *k != key).copied().collect();
+        keys.push((key, value));
+        let text: Vec<_> = keys.iter().map(|(k, v)| format!("{k} = {v}")).collect();
+        let problems = with_sync(&text.join("\n")).unwrap_err().to_string();
+        assert!(problems.contains(message), "{key} = {value}: {problems}");
+    }
+}

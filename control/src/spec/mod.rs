@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod l4;
 pub mod pool;
 pub mod service;
+pub mod sync;
 mod value;
 pub mod vip;
 
@@ -28,6 +29,7 @@ pub use self::{
     l4::{Interfaces, L4Spec, TimeoutsSpec, XdpMode},
     pool::{BackendSpec, Balance, HashKey, PoolSpec},
     service::{Forward, Listen, Scheme, ServiceKind, ServiceSpec},
+    sync::{SyncKey, SyncSpec},
     value::{Bytes, Secret, Share, format_duration},
     vip::{VipSpec, VrrpSpec},
 };
@@ -44,6 +46,8 @@ pub struct Spec {
     pub proxy: ProxySpec,
     /// The kernel data plane as a whole.
     pub l4: L4Spec,
+    /// Whom connections are told; none: nobody.
+    pub sync: Option<SyncSpec>,
     /// Pools in config order.
     pub pools: Vec<Arc<PoolSpec>>,
     /// Services in config order.

@@ -4,7 +4,7 @@
 use std::{io, os::fd::BorrowedFd, ptr::NonNull};
 
 use xdp::{
-    abi::{Bucket, Family, Flow, Tick, Tuple, held},
+    abi::{Bucket, Family, Flow, LANES, Slot, Tick, Tuple, held},
     decide::{Entry, Inserted, Table},
     flows::{self, Buckets, Hits},
 };
@@ -69,6 +69,59 @@ impl<F: Family> Flows<F> {
             other => other,
         };
         done == Inserted::Yes
+    }
+
+    /// Puts a flow in whose key has none, if there is room: nobody gives way. Whether it is in now.
+    pub(crate) fn add(&self, key: &Tuple<F>, flow: &Flow<F>) -> bool {
+        let mut flow = *flow;
+        // SAFETY: the copy outlives the call.
+        let draft = unsafe { Entry::new(NonNull::from(&mut flow)) };
+        flows::add(self, ONE, key, draft) == Inserted::Yes
+    }
+
+    /// Changes time, state and flags of a key's flow, if it has one.
+    pub(crate) fn change(&self, key: &Tuple<F>, change: impl FnOnce(&mut Flow<F>)) {
+        let Some(entry) = flows::find(self, ONE, key) else {
+            return;
+        };
+        let at = entry.as_ptr();
+        // SAFETY: as in `get`.
+        let mut flow = unsafe { at.read_volatile() };
+        change(&mut flow);
+        // SAFETY: numbers of an entry, each written by itself: the program may write its other parts meanwhile.
+        unsafe {
+            (&raw mut (*at).expires).write_volatile(flow.expires);
+            (&raw mut (*at).state).write_volatile(flow.state);
+            (&raw mut (*at).flags).write_volatile(flow.flags);
+        }
+    }
+
+    /// How many buckets it has, of [`LANES`] places each.
+    pub(crate) fn buckets(&self) -> u32 {
+        self.buckets.entries()
+    }
+
+    /// A bucket's tags, by the numbers of its places; none past the end.
+    pub(crate) fn tags(&self, bucket: u32) -> Option<[u16; LANES]> {
+        let words = flows::words(self.buckets.entry(bucket)?);
+        let mut tags = [0; LANES];
+        for n in 0..LANES {
+            let tag = words[n >> 2 & 1] >> (16 * (n & 3));
+            tags[Hits::nth(n).slot()] = tag as u16;
+        }
+        Some(tags)
+    }
+
+    /// What lies at a place, or lay there last.
+    pub(crate) fn at(&self, bucket: u32, place: usize) -> Option<Slot<F>> {
+        let slot = flows::slot(self.buckets.entry(bucket)?, place);
+        // SAFETY: as in `get`.
+        Some(unsafe { slot.as_ptr().read_volatile() })
+    }
+
+    /// Where a key is: its bucket, and the place there.
+    pub(crate) fn place(&self, key: &Tuple<F>) -> Option<(u32, usize)> {
+        flows::place(self, ONE, key).map(|(bucket, place)| (bucket, place as usize))
     }
 
     /// Takes a key out. Whether it was in.

@@ -16,4 +16,5 @@ mod plans;
 mod quic;
 mod rig;
 mod room;
+mod sync;
 mod weights;

@@ -94,6 +94,9 @@ impl Node for Daemon {
         let mut counted = stats::of(&self.plane.stats(), self.began.elapsed());
         if let Some(kernel) = self.kernel.as_ref().filter(|k| k.runs()) {
             kernel::count(&mut counted, &kernel.status(), &kernel.services());
+            if let Some(l4) = &mut counted.l4 {
+                l4.status.sync = kernel.sync();
+            }
         }
         counted
     }

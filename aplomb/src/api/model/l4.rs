@@ -32,6 +32,9 @@ pub(crate) struct L4Status {
     /// What did not work when the last plan was carried out; it is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// Connection sync, if there is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<super::SyncStatus>,
 }
 
 /// The program on one interface.

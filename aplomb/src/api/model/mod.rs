@@ -9,8 +9,10 @@ mod l4;
 mod problem;
 mod stats;
 mod status;
+mod sync;
 mod vip;
 
+pub(crate) use self::sync::SyncStatus;
 pub(crate) use self::{
     explain::{
         Candidate, Explanation, PacketExplanation, PacketFlow, PacketFrame, PacketQuestion,
@@ -33,5 +35,6 @@ pub(crate) use self::{
         BackendState, BackendStatus, CheckStatus, ConfigStatus, Phase, PoolStatus, ServiceStatus,
         Status,
     },
+    sync::SyncPeer,
     vip::{TrackStatus, VipStatus, VipTransitions},
 };

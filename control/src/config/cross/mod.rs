@@ -124,6 +124,17 @@ fn hash_key(service: &PlacedService, pool: &PlacedPool, span: Span, cx: &mut Cx<
     cx.push(problem.help("balance that pool by \"source\", or make the service listen for http"));
 }
 
+/// Connection sync has connections to tell of.
+pub(super) fn sync(services: &[PlacedService], at: Option<Span>, cx: &mut Cx<'_>) {
+    let kernel = |s: &PlacedService| matches!(s.spec.kind, ServiceKind::Kernel(_));
+    if let Some(at) = at
+        && !services.iter().any(kernel)
+    {
+        let message = "no service is forwarded by the kernel: there are no connections to tell of";
+        cx.push(Problem::warning(at, message));
+    }
+}
+
 /// Routes compile, and something is left to each by those before it.
 pub(super) fn routes(services: &[PlacedService], cx: &mut Cx<'_>) {
     for service in services {

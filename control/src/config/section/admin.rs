@@ -77,6 +77,11 @@ impl SecretText {
     pub(in crate::config) fn reveal(&self) -> &str {
         self.0.reveal()
     }
+
+    /// The secret, to be kept.
+    pub(in crate::config) fn secret(&self) -> Secret {
+        self.0.clone()
+    }
 }
 
 impl Read for SecretText {

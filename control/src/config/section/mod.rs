@@ -16,6 +16,7 @@ pub(super) mod pool;
 pub(super) mod probe;
 pub(super) mod route;
 pub(super) mod service;
+pub(super) mod sync;
 pub(super) mod track;
 pub(super) mod vip;
 mod vip_address;
@@ -23,7 +24,8 @@ mod vip_auth;
 mod vip_router;
 
 use self::{
-    admin::AdminKeys, l4::L4Keys, log::LogKeys, pool::PoolKeys, service::ServiceKeys, vip::VipKeys,
+    admin::AdminKeys, l4::L4Keys, log::LogKeys, pool::PoolKeys, service::ServiceKeys,
+    sync::SyncKeys, vip::VipKeys,
 };
 use super::{
     form::{
@@ -46,6 +48,8 @@ section! {
         proxy: ProxyKeys, default "{}";
         /// The kernel data plane as a whole.
         l4: L4Keys, default "{}";
+        /// Connections that the kernel forwards are told to other nodes.
+        sync: SyncKeys, absent "connections are told to nobody";
         /// Pools: backends, how one is chosen and how they are checked.
         pool: List<PoolKeys>, default "[]";
         /// Services: where traffic enters.
