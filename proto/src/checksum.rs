@@ -4,19 +4,21 @@ use std::net::IpAddr;
 
 /// A sum under way: 16-bit words in one's complement.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sum(u32);
+pub(crate) struct Sum(u64);
 
 impl Sum {
     /// Adds `bytes`; one more byte at an odd end counts as followed by zero, so only the last piece may be odd.
     pub(crate) fn add(self, bytes: &[u8]) -> Self {
         let (words, rest) = bytes.as_chunks::<2>();
-        let mut sum = words.iter().fold(self.0, |sum, word| {
-            fold(sum + u32::from(u16::from_be_bytes(*word)))
-        });
-        if let [last] = rest {
-            sum = fold(sum + (u32::from(*last) << 8));
+        // No slice is long enough to overflow.
+        let mut sum = self.0;
+        for word in words {
+            sum += u64::from(u16::from_be_bytes(*word));
         }
-        Self(sum)
+        if let [last] = rest {
+            sum += u64::from(*last) << 8;
+        }
+        Self(fold(sum))
     }
 
     /// Adds the pseudo-header of a message of `length` bytes of `protocol` (RFC 9293 3.1 for IPv4, RFC 8200 8.1 for
@@ -40,9 +42,12 @@ impl Sum {
     }
 }
 
-const fn fold(sum: u32) -> u32 {
-    let once = (sum & 0xffff) + (sum >> 16);
-    (once & 0xffff) + (once >> 16)
+/// Carries added back in, until there are none.
+const fn fold(mut sum: u64) -> u64 {
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum
 }
 
 #[cfg(test)]

@@ -310,3 +310,85 @@ impl Refusals {
         self.0.iter().sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn one_of_each() -> Vec<Refusal> {
+        let (version, interval) = (Version::V2, Interval::DEFAULT);
+        let vrid = Vrid::new(51).unwrap();
+        let (second, five) = (Duration::from_secs(6), Duration::from_secs(5));
+        vec![
+            Refusal::Cut {
+                needed: 8,
+                found: 7,
+            },
+            Refusal::NotIpv4,
+            Refusal::Fragment,
+            Refusal::OtherProtocol(17),
+            Refusal::UnknownVersion(4),
+            Refusal::WrongVersion {
+                found: version,
+                ours: Version::V3,
+            },
+            Refusal::Type(2),
+            Refusal::NoVrid,
+            Refusal::WrongVrid {
+                found: vrid,
+                ours: vrid,
+            },
+            Refusal::NoAddresses,
+            Refusal::NoInterval,
+            Refusal::Length {
+                expected: 12,
+                found: 13,
+            },
+            Refusal::Checksum,
+            Refusal::UnknownAuth(3),
+            Refusal::AuthHeader,
+            Refusal::HopLimit {
+                found: 64,
+                least: 255,
+            },
+            Refusal::WrongFamily(Family::V6),
+            Refusal::WrongCast { multicast: true },
+            Refusal::NotAPeer(IpAddr::from([10, 0, 0, 1])),
+            Refusal::OwnSource,
+            Refusal::WrongAuth { found: 0, ours: 1 },
+            Refusal::Password,
+            Refusal::NoTrailer,
+            Refusal::UnexpectedTrailer,
+            Refusal::Trailer,
+            Refusal::UnknownKey(3),
+            Refusal::Code,
+            Refusal::Stale {
+                skew: second,
+                window: five,
+            },
+            Refusal::Replayed,
+            Refusal::WrongInterval {
+                found: interval,
+                ours: interval,
+            },
+            Refusal::WrongAddresses { found: 2, ours: 1 },
+            Refusal::Owned,
+        ]
+    }
+
+    #[test]
+    fn each_has_words_of_its_own_and_is_counted() {
+        let mut refusals = Refusals::default();
+        let mut words = std::collections::BTreeSet::new();
+        for refusal in one_of_each() {
+            refusals.count(refusal.cause());
+            assert!(words.insert(refusal.to_string()), "{refusal}");
+        }
+        assert!(!words.contains("refused"), "a mismatch without words");
+        assert_eq!(refusals.total(), words.len() as u64);
+        let missing = refusals.iter().find(|(_, count)| *count == 0);
+        assert_eq!(missing, None);
+    }
+}

@@ -193,6 +193,12 @@ impl Node {
         }
         if self.sabotage.ticks(self.is_master()) {
             sent.extend(self.tell(GroupInput::Tick, now));
+            let due = self.group().and_then(Group::next_deadline);
+            let local = self.clock.local(now);
+            assert!(
+                due.is_none_or(|due| due > local),
+                "all that was due is done"
+            );
         }
         sent
     }

@@ -8,8 +8,8 @@ use crate::{
     vrrp::machine::{Input, Router, State},
 };
 
-/// The name of the fault that a member has because another has one.
-const FAULT: &str = "group";
+/// The name of the fault that a member has because another has one; no tracker is called so.
+const FAULT: &str = "(group)";
 
 impl Group {
     pub(super) fn tell(&mut self, member: Member, input: Input, now: Instant) {

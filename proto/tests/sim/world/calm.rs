@@ -41,7 +41,7 @@ impl World {
         self.calm = true;
         self.watch_from_now(manners);
         self.settle()?;
-        for _ in 0..3 {
+        for _ in 0..2 {
             self.disturb(manners)?;
         }
         Ok(())

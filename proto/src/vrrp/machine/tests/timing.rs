@@ -40,24 +40,36 @@ fn version_3_skews_by_parts_of_the_interval() {
 
 #[test]
 fn a_backup_takes_over_at_the_end_of_the_master_down_interval_and_not_before() {
-    let mut rig = Rig::new(|_| ());
-    rig.now += 500 * MS;
-    assert_eq!(rig.hear(1, 150), []);
-    let due = at(500 * MS + 3000 * MS) + Duration::from_nanos(609_375_000);
-    assert_eq!(rig.router.next_deadline(), Some(due));
-    rig.now = due - NS;
-    assert_eq!(rig.tell(Input::Tick), []);
-    rig.now = due;
-    let silence = due.saturating_since(at(500 * MS));
-    let outputs = rig.tell(Input::Tick);
-    assert_eq!(why(&outputs), Some(&Why::MasterDown { silence }));
-    assert_eq!(rig.state(), State::Master);
+    for (version, every, down) in [
+        (Version::V2, 1000 * MS, 3_609_375_000),
+        (Version::V2, 10_000 * MS, 30_609_375_000),
+        (Version::V3, 1000 * MS, 3_609_375_000),
+        (Version::V3, 10_000 * MS, 36_093_750_000),
+        (Version::V3, 10 * MS, 36_093_750),
+    ] {
+        let mut rig = Rig::new(|s| (s.version, s.interval) = (version, interval(version, every)));
+        rig.now += 5 * MS;
+        assert_eq!(rig.hear(1, 150), []);
+        let silence = Duration::from_nanos(down);
+        let due = rig.now + silence;
+        assert_eq!(rig.router.next_deadline(), Some(due));
+        rig.now = due - NS;
+        assert_eq!(rig.tell(Input::Tick), []);
+        rig.now = due;
+        let outputs = rig.tell(Input::Tick);
+        assert_eq!(why(&outputs), Some(&Why::MasterDown { silence }));
+        assert_eq!(rig.state(), State::Master);
+    }
 }
 
 #[test]
 fn a_backup_takes_over_a_skew_after_the_master_left() {
-    for (version, skew) in [(Version::V2, 609_375_000), (Version::V3, 609_375_000)] {
-        let mut rig = Rig::new(|s| s.version = version);
+    for (version, every, skew) in [
+        (Version::V2, 10_000 * MS, 609_375_000),
+        (Version::V3, 10_000 * MS, 6_093_750_000),
+        (Version::V3, 10 * MS, 6_093_750),
+    ] {
+        let mut rig = Rig::new(|s| (s.version, s.interval) = (version, interval(version, every)));
         rig.hear(1, 150);
         rig.now += 10 * MS;
         assert_eq!(rig.hear(1, 0), []);
