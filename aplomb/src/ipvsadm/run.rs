@@ -18,9 +18,9 @@ use super::{
 /// What is printed for `-v`, and before the help: scripts look for the version of the original in it.
 const VERSION: &str = "ipvsadm v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n";
 const HELP: &str = include_str!("help.txt");
-const NO_SYNC: &str = "connection sync needs a key and peers: write [sync] into aplomb's configuration";
-const SYNC_STAYS: &str =
-    "connection sync is part of aplomb's configuration: take [sync] out of it";
+const NO_SYNC: &str =
+    "connection sync needs a key and peers: write [sync] into aplomb's configuration";
+const SYNC_STAYS: &str = "connection sync is part of aplomb's configuration: take [sync] out of it";
 
 /// Keeps the table: the daemon, or a model of it.
 pub trait Keeper {

@@ -98,7 +98,13 @@ pub(super) fn encode(text: &mut Text, status: &SyncStatus) {
     );
 }
 
-fn reasons(text: &mut Text, name: &'static str, help: &'static str, label: &str, all: &[ReasonCount]) {
+fn reasons(
+    text: &mut Text,
+    name: &'static str,
+    help: &'static str,
+    label: &str,
+    all: &[ReasonCount],
+) {
     let mut family = text.family(Kind::Counter, name, help);
     for count in all {
         family.count(&[(label, &count.reason)], count.packets);

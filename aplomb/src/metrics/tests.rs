@@ -9,10 +9,9 @@ use std::{
 
 use super::*;
 use crate::api::model::{
-    SyncStatus,
     Attachment, BackendStats, CheckStats, ErrorCount, Histogram, KernelBackend, KernelService,
     L4Stats, L4Status, PoolStats, ReasonCount, ResponseCount, ServiceStats, Sweep, SynCookies,
-    TableFill, Traffic,
+    SyncStatus, TableFill, Traffic,
 };
 
 #[path = "../../tests/support/exposition.rs"]

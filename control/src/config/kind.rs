@@ -184,8 +184,10 @@ impl Kind {
                         keys.push(format!("{} = {}", key.name(), (key.kind)().example()?));
                     }
                 }
+                // Of one without any, one will do.
                 if keys.is_empty() {
-                    return None;
+                    let key = section.keys.first()?;
+                    keys.push(format!("{} = {}", key.name(), (key.kind)().example()?));
                 }
                 format!("{{ {} }}", keys.join(", "))
             }

@@ -33,6 +33,5 @@ pub(crate) use self::{
         BackendState, BackendStatus, CheckStatus, ConfigStatus, Phase, PoolStatus, ServiceStatus,
         Status,
     },
-    sync::SyncPeer,
+    sync::{SyncPeer, SyncStatus},
 };
-pub use self::sync::SyncStatus;

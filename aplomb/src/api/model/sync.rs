@@ -7,7 +7,7 @@ use super::ReasonCount;
 
 /// Connection sync at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct SyncStatus {
+pub(crate) struct SyncStatus {
     /// This node's address for it.
     pub listen: String,
     /// The interface of the multicast group, if one is named.
@@ -57,7 +57,7 @@ pub struct SyncStatus {
 
 /// Another node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct SyncPeer {
+pub(crate) struct SyncPeer {
     /// Where it is heard from.
     pub address: String,
     /// Its run: another one after each start.
