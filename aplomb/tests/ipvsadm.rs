@@ -25,7 +25,7 @@ const EXCLUDED: [(&str, &str); 3] = [
     ),
     (
         "--start-daemon",
-        "connection sync is not in this build; what is wrong with its options is said all the same",
+        "connection sync is set in the configuration; what is wrong with its options is said all the same",
     ),
     ("--stop-daemon", "the same"),
 ];

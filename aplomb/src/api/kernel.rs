@@ -17,6 +17,7 @@ pub trait Kernel: Send + Sync + 'static {
     /// The plane as a whole.
     fn status(&self) -> L4Status;
     /// Connection sync, if there is any.
+    #[expect(private_interfaces, reason = "only this crate asks, and answers")]
     fn sync(&self) -> Option<SyncStatus> {
         None
     }

@@ -12,7 +12,6 @@ mod status;
 mod sync;
 mod vip;
 
-pub(crate) use self::sync::SyncStatus;
 pub(crate) use self::{
     explain::{
         Candidate, Explanation, PacketExplanation, PacketFlow, PacketFrame, PacketQuestion,
@@ -35,6 +34,6 @@ pub(crate) use self::{
         BackendState, BackendStatus, CheckStatus, ConfigStatus, Phase, PoolStatus, ServiceStatus,
         Status,
     },
-    sync::SyncPeer,
+    sync::{SyncPeer, SyncStatus},
     vip::{TrackStatus, VipStatus, VipTransitions},
 };
