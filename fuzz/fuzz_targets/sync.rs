@@ -18,6 +18,12 @@ fuzz_target!(|data: &[u8]| {
     let mut machine = Machine::new(Settings::default(), keys, Session([1; 16]), Instant::ZERO);
     let from = std::net::SocketAddr::from(([192, 0, 2, 1], 8849));
     let mut bytes = data.to_vec();
-    machine.handle(Input::Datagram { from, bytes: &mut bytes }, Instant::ZERO);
+    machine.handle(
+        Input::Datagram {
+            from,
+            bytes: &mut bytes,
+        },
+        Instant::ZERO,
+    );
     assert!(machine.peers(Instant::ZERO).is_empty());
 });

@@ -35,6 +35,7 @@ const SITES: [(&str, &str, [&str; 2]); 2] = [
     ),
 ];
 
+/// By each way, over IPv4 and over IPv6: every other is over IPv4.
 fn sites() -> impl Iterator<Item = Site> {
     let ways = [Forward::Nat, Forward::Direct, Forward::Tunnel];
     ways.into_iter().flat_map(|forward| {
@@ -184,7 +185,7 @@ fn the_end_of_a_connection_is_told_and_whose_it_is_counts() {
 
 #[test]
 fn who_is_told_forgets_what_is_gone() {
-    for site in sites() {
+    for site in sites().step_by(2) {
         let Some(mut b) = site.node(&site.backends) else {
             return;
         };
@@ -203,7 +204,7 @@ fn who_is_told_forgets_what_is_gone() {
 
 #[test]
 fn what_does_not_fit_is_kept_out() {
-    for site in sites() {
+    for site in sites().step_by(2) {
         let (Some(mut a), Some(mut b)) =
             (site.node(&site.backends), site.node(&site.backends[..1]))
         else {
