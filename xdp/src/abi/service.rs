@@ -100,7 +100,7 @@ pub mod service_flags {
     pub const SYN_COOKIES: u32 = 512;
     /// Decisions are sampled into the trace ring.
     pub const TRACE: u32 = 1024;
-    /// With `SYN_COOKIES`: only while many handshakes are open ([`super::Guard`]).
+    /// With `SYN_COOKIES`: only while many handshakes are open ([`crate::abi::Guard`]).
     pub const COOKIES_AUTO: u32 = 2048;
 }
 
