@@ -3,6 +3,9 @@
 use crate::Result;
 use std::time::Duration;
 
+/// Of both directors.
+pub(super) const PRIORITY: u32 = 100;
+
 /// What ends the master.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Event {
@@ -62,6 +65,17 @@ impl Event {
 }
 
 impl Case {
+    /// From the master's last advert to when the backup is to take over: its `Master_Down_Interval`, and after a release its
+    /// `Skew_Time` (RFC 3768 section 6.1, RFC 9568 section 6.1).
+    pub(super) fn due(&self) -> Duration {
+        let interval = self.pace.interval;
+        let skew = interval * (256 - PRIORITY) / 256;
+        match self.event {
+            Event::Kill | Event::Link => interval * 3 + skew,
+            Event::Stop => skew,
+        }
+    }
+
     pub(super) fn name(&self) -> String {
         format!("{}-{}", self.pace.name, self.event.name())
     }
@@ -93,6 +107,14 @@ pub(super) fn chosen(words: &[String]) -> Result<Vec<Case>> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::chosen;
+
+    #[test]
+    fn what_is_due_is_the_protocols() {
+        let due = |name: &str| chosen(&[name.to_owned()]).unwrap()[0].due().as_micros();
+        assert_eq!(due("1s-kill"), 3_609_375);
+        assert_eq!(due("10ms-link"), 36_093);
+        assert_eq!(due("10ms-stop"), 6093);
+    }
 
     #[test]
     fn a_case_is_chosen_by_name_pace_or_event() {

@@ -2,7 +2,7 @@
 
 use super::super::peer::Peer;
 use super::super::process::{Cores, Process};
-use super::case::Case;
+use super::case::{Case, PRIORITY};
 use super::place::{Place, VIP};
 use super::watch::now;
 use crate::Result;
@@ -132,7 +132,7 @@ fn send(id: u32, signal: Signal) -> Result {
 fn aplomb_config(case: &Case, folder: &Path) -> String {
     format!(
         "[admin]\nlisten = \"unix:{}/admin.sock\"\n[[vip]]\nname = \"edge\"\naddresses = [\"{VIP}/24\"]\ninterface = \"eth0\"\n\
-         vrrp = {{ id = 51, priority = 100, version = {}, interval = \"{}\", preempt = false }}\n",
+         vrrp = {{ id = 51, priority = {PRIORITY}, version = {}, interval = \"{}\", preempt = false }}\n",
         folder.display(),
         case.pace.version,
         case.pace.name
@@ -143,7 +143,7 @@ fn aplomb_config(case: &Case, folder: &Path) -> String {
 fn keepalived_config(case: &Case) -> String {
     format!(
         "global_defs {{\n router_id director\n vrrp_rt_priority 50\n vrrp_rlimit_rttime 1000000\n vrrp_no_swap\n}}\n\
-         vrrp_instance edge {{\n interface eth0\n state BACKUP\n nopreempt\n virtual_router_id 51\n priority 100\n version {}\n \
+         vrrp_instance edge {{\n interface eth0\n state BACKUP\n nopreempt\n virtual_router_id 51\n priority {PRIORITY}\n version {}\n \
          advert_int {}\n virtual_ipaddress {{\n {VIP}/24\n }}\n}}\n",
         case.pace.version, case.pace.seconds
     )

@@ -15,6 +15,15 @@ const TRIES: u32 = 20;
 /// Between what a director says and what is done to it: what was under way is done by then.
 const CALM: Duration = Duration::from_millis(300);
 
+/// What came of a round.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Took {
+    /// From the event to the announcement.
+    pub(super) all: Duration,
+    /// From the master's last advert to it, beyond what is due, seconds: what the director itself is good for.
+    pub(super) late: f64,
+}
+
 /// A pair in its place.
 pub(super) struct Pair<'a> {
     peer: &'a Peer,
@@ -79,7 +88,7 @@ impl<'a> Pair<'a> {
 
     /// Takes the master away; how long it took until the other announced itself. `phase`, 0 to 1, is where between two
     /// adverts that is, more or less.
-    pub(super) fn round(&mut self, phase: f64) -> Result<Duration> {
+    pub(super) fn round(&mut self, phase: f64) -> Result<Took> {
         let interval = self.case.pace.interval;
         for _ in 0..TRIES {
             let backup = 1 - self.master;
@@ -91,9 +100,13 @@ impl<'a> Pair<'a> {
                 let limit = Duration::from_secs(5) + interval * 10;
                 let heard = self.watch.announced(Place::mac(backup), limit)?;
                 let heard = heard.ok_or_else(|| self.silence())?;
-                if let Some(took) = heard.at.checked_sub(at) {
+                if let Some(all) = heard.checked_sub(at) {
+                    let last = self.watch.advert(Place::mac(self.master));
+                    let last = last.ok_or("no advert of the master was heard")?;
+                    let late = heard.as_secs_f64() - last.as_secs_f64();
                     self.restore(faults)?;
-                    return Ok(took);
+                    let late = late - self.case.due().as_secs_f64();
+                    return Ok(Took { all, late });
                 }
             }
             self.unasked += 1;
