@@ -36,7 +36,7 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Build the kernel's program, or check the committed object
     Bpf(bpf::Options),
-    /// Measure aplomb beside haproxy, nginx and Envoy
+    /// Measure aplomb beside haproxy, nginx, Envoy, IPVS and keepalived
     Bench(bench::Options),
     /// Show where aplomb's time goes under load
     Profile(bench::profile::Options),

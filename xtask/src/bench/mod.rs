@@ -2,9 +2,11 @@
 //!
 //! [`case`] says what is measured, [`peer`] who is, and how each is set up; [`upstream`] is the
 //! backend, [`load`] and [`idle`] are the clients, [`figures`] and [`report`] what comes out.
+//! [`l4`] is about the kernel data plane, [`failover`] about virtual addresses.
 //! The load generator competes for the machine, so CPU per request is the figure to trust.
 
 mod case;
+mod failover;
 mod figures;
 mod idle;
 pub(crate) mod l4;
@@ -13,6 +15,7 @@ mod machine;
 mod peer;
 pub(crate) mod process;
 pub(crate) mod profile;
+mod random;
 mod report;
 mod syscalls;
 pub(crate) mod upstream;
@@ -24,12 +27,19 @@ use figures::Outcome;
 use load::Load;
 use peer::{Mode, Peer, Running};
 use process::{Cores, Process};
+use random::Random;
 use report::Report;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+
+/// Who takes part in forwarding without a choice.
+const PEERS: [&str; 4] = ["haproxy", "nginx", "envoy", "aplomb"];
+
+/// Rounds without a choice.
+const ROUNDS: u32 = 7;
 
 /// Idle connections to open, where the file limit allows it.
 const IDLE: usize = 10_000;
@@ -46,6 +56,8 @@ enum Subject {
     Tcp,
     /// The kernel data plane, alone or beside IPVS
     L4,
+    /// How long a virtual address is nobody's when its master is gone, beside keepalived
+    Failover,
 }
 
 #[derive(Args)]
@@ -58,24 +70,21 @@ pub(crate) struct Options {
     /// Another build of the kernel program than the one that is shipped
     #[arg(long)]
     object: Option<PathBuf>,
-    /// Rounds; in each, every peer is measured once, in random order
-    #[arg(long, default_value_t = 7)]
-    rounds: u32,
+    /// Rounds; in each, every peer is measured once, in random order (7; failover: 20, in turn)
+    #[arg(long)]
+    rounds: Option<u32>,
     /// Length of each measurement
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// Two rounds of one second: to see that it works
+    /// Two rounds of one second (failover: three): to see that it works
     #[arg(long)]
     quick: bool,
     /// Only these cases
     #[arg(long, value_delimiter = ',')]
     case: Vec<String>,
-    /// Who takes part; the first is the baseline; NAME=PATH is another build of aplomb
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "haproxy,nginx,envoy,aplomb"
-    )]
+    /// Who takes part (haproxy,nginx,envoy,aplomb; failover: aplomb,keepalived); the first is the baseline; NAME=PATH is
+    /// another build of aplomb
+    #[arg(long, value_delimiter = ',')]
     peers: Vec<String>,
     /// Without access logs
     #[arg(long)]
@@ -97,19 +106,13 @@ pub(crate) fn run(options: &Options) -> Result {
         Subject::Http => Mode::Http,
         Subject::Tcp => Mode::Tcp,
         Subject::L4 => return l4::run(options),
+        Subject::Failover => return failover::run(options),
     };
     if options.ipvs {
         return Err("IPVS is a peer of l4 alone".into());
     }
     let cases = cases(options, mode)?;
-    if !options.no_build && options.peers.iter().any(|word| word == "aplomb") {
-        build()?;
-    }
-    let found: Result<Vec<Option<Peer>>> = options.peers.iter().map(|w| Peer::find(w)).collect();
-    let peers: Vec<Peer> = found?.into_iter().flatten().collect();
-    if peers.is_empty() {
-        return Err("no peer to measure".into());
-    }
+    let peers = peers(options, &PEERS)?;
     let mut bench = Bench::new(options, mode)?;
     let mut outcomes = Vec::new();
     for case in cases {
@@ -123,7 +126,7 @@ pub(crate) fn run(options: &Options) -> Result {
         date: machine::date(),
         rounds: bench.rounds,
         seconds: bench.length.as_secs(),
-        seed: bench.seed,
+        seed: bench.random.seed,
         access_log: bench.log,
         machine: machine::Machine::describe(),
         peers: peers
@@ -134,6 +137,23 @@ pub(crate) fn run(options: &Options) -> Result {
     };
     println!("results: {}", report.write(&results(options))?.display());
     Ok(())
+}
+
+/// Those who take part, `usual` without a choice; aplomb is built first.
+fn peers(options: &Options, usual: &[&str]) -> Result<Vec<Peer>> {
+    let words = match options.peers.as_slice() {
+        [] => usual.iter().map(|&word| word.to_owned()).collect(),
+        chosen => chosen.to_vec(),
+    };
+    if !options.no_build && words.iter().any(|word| word == "aplomb") {
+        build()?;
+    }
+    let found: Result<Vec<Option<Peer>>> = words.iter().map(|word| Peer::find(word)).collect();
+    let peers: Vec<Peer> = found?.into_iter().flatten().collect();
+    if peers.is_empty() {
+        return Err("no peer to measure".into());
+    }
+    Ok(peers)
 }
 
 /// Where results go.
@@ -177,8 +197,7 @@ struct Bench {
     log: bool,
     rounds: u32,
     length: Duration,
-    seed: u64,
-    random: u64,
+    random: Random,
     /// Configs, logs and sockets of the peers; removed at the end.
     folder: tempfile::TempDir,
     files: usize,
@@ -187,23 +206,17 @@ struct Bench {
 impl Bench {
     fn new(options: &Options, mode: Mode) -> Result<Bench> {
         let files = idle::raise_file_limit();
-        let clock = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_nanos();
-        let seed = options.seed.unwrap_or(clock as u64);
         let (rounds, seconds) = if options.quick {
             (2, 1)
         } else {
-            (options.rounds, options.seconds)
+            (options.rounds.unwrap_or(ROUNDS), options.seconds)
         };
         Ok(Bench {
             mode,
             log: !options.no_log,
             rounds: rounds.max(1),
             length: Duration::from_secs(seconds.max(1)),
-            seed,
-            random: seed | 1,
+            random: Random::of(options),
             folder: scratch()?,
             files,
         })
@@ -216,7 +229,7 @@ impl Bench {
             .map(|peer| (peer.name.clone(), Vec::new()))
             .collect();
         for round in 1..=self.rounds {
-            for index in self.order(peers.len()) {
+            for index in self.random.order(peers.len()) {
                 let peer = &peers[index];
                 eprintln!(
                     "bench: {} round {round}/{}: {}",
@@ -298,19 +311,6 @@ impl Bench {
             p99_us: seen.p99_us,
             errors: seen.errors,
         })
-    }
-
-    /// A random order of `count` peers.
-    fn order(&mut self, count: usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..count).collect();
-        for last in (1..count).rev() {
-            // xorshift64: good enough to be fair to everyone.
-            self.random ^= self.random << 13;
-            self.random ^= self.random >> 7;
-            self.random ^= self.random << 17;
-            order.swap(last, (self.random % (last as u64 + 1)) as usize);
-        }
-        order
     }
 }
 

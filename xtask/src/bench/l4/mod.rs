@@ -13,7 +13,7 @@ mod counted;
 mod net;
 pub(crate) mod object;
 pub(crate) mod probe;
-mod report;
+pub(super) mod report;
 mod room;
 mod script;
 mod source;
@@ -21,6 +21,8 @@ mod stack;
 mod tap;
 mod timed;
 mod wire;
+
+pub(super) use net::called;
 
 use super::Options;
 use crate::Result;

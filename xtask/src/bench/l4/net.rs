@@ -118,7 +118,7 @@ impl Net {
 }
 
 /// Runs a command that says nothing when all is well.
-pub(super) fn called(words: &[&str]) -> Result {
+pub(in super::super) fn called(words: &[&str]) -> Result {
     let fail = |why: &str| format!("{}: {why}", words.join(" "));
     let (program, arguments) = words.split_first().ok_or("no command")?;
     let output = Command::new(program)

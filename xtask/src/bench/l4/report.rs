@@ -9,33 +9,33 @@ use std::fs;
 
 /// All of one run.
 #[derive(Serialize)]
-pub(super) struct Report {
-    pub(super) what: &'static str,
+pub(in super::super) struct Report {
+    pub(in super::super) what: &'static str,
     /// When, in UTC: "2026-01-31-2359".
-    pub(super) date: String,
-    pub(super) machine: Machine,
+    pub(in super::super) date: String,
+    pub(in super::super) machine: Machine,
     /// How it was measured.
-    pub(super) about: String,
-    pub(super) tables: Vec<Table>,
+    pub(in super::super) about: String,
+    pub(in super::super) tables: Vec<Table>,
 }
 
 /// Figures by row and column.
 #[derive(Serialize)]
-pub(super) struct Table {
+pub(in super::super) struct Table {
     title: &'static str,
     columns: Vec<&'static str>,
-    pub(super) rows: Vec<Row>,
+    pub(in super::super) rows: Vec<Row>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Row {
-    pub(super) name: String,
-    pub(super) values: Vec<f64>,
+pub(in super::super) struct Row {
+    pub(in super::super) name: String,
+    pub(in super::super) values: Vec<f64>,
 }
 
 impl Table {
     /// A table without rows yet.
-    pub(super) fn new(title: &'static str, columns: &[&'static str]) -> Table {
+    pub(in super::super) fn new(title: &'static str, columns: &[&'static str]) -> Table {
         Table {
             title,
             columns: columns.to_vec(),
@@ -65,7 +65,7 @@ impl Table {
 
 impl Report {
     /// Shows the tables and writes `DATE-WHAT.md` and `.json` to where results go.
-    pub(super) fn finish(&self, options: &Options) -> Result {
+    pub(in super::super) fn finish(&self, options: &Options) -> Result {
         let folder = super::super::results(options);
         let mut text = format!(
             "# bench {}, {} UTC\n\n{}\n\n{}\n",
@@ -87,6 +87,6 @@ impl Report {
 }
 
 /// The middle of `values`; NaN when there is none.
-pub(super) fn median(values: Vec<f64>) -> f64 {
+pub(in super::super) fn median(values: Vec<f64>) -> f64 {
     super::super::figures::median(values)
 }

@@ -31,7 +31,12 @@ pub(super) fn run(options: &Options) -> Result {
     let (rounds, packets, flows, times) = if options.quick {
         (3, 200_000, FLOWS / 100, 5)
     } else {
-        (options.rounds, 1_000_000, FLOWS, 20)
+        (
+            options.rounds.unwrap_or(super::super::ROUNDS),
+            1_000_000,
+            FLOWS,
+            20,
+        )
     };
     let mut tables = Vec::new();
     if all || !cases.is_empty() {

@@ -75,10 +75,12 @@ enum Kind {
     Haproxy,
     Nginx,
     Envoy,
+    /// It forwards nothing, but holds virtual addresses.
+    Keepalived,
 }
 
 impl Peer {
-    /// Reads "haproxy", "nginx", "envoy", "aplomb", or "NAME=PATH": another build of aplomb.
+    /// Reads "haproxy", "nginx", "envoy", "keepalived", "aplomb", or "NAME=PATH": another build of aplomb.
     ///
     /// `None` with a loud line when the peer is not on this machine.
     pub(crate) fn find(word: &str) -> Result<Option<Peer>> {
@@ -90,9 +92,10 @@ impl Peer {
                 "haproxy" => (word, Kind::Haproxy, on_path("haproxy")),
                 "nginx" => (word, Kind::Nginx, on_path("nginx")),
                 "envoy" => (word, Kind::Envoy, envoy::find()),
+                "keepalived" => (word, Kind::Keepalived, on_path("keepalived")),
                 _ => {
                     return Err(format!(
-                        "no peer {word}: haproxy, nginx, envoy, aplomb or NAME=PATH"
+                        "no peer {word}: haproxy, nginx, envoy, keepalived, aplomb or NAME=PATH"
                     ));
                 }
             },
@@ -106,6 +109,21 @@ impl Peer {
             kind,
             program,
         }))
+    }
+
+    /// What runs.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Whether it is the one that failover is measured beside.
+    pub(crate) fn is_keepalived(&self) -> bool {
+        self.kind == Kind::Keepalived
+    }
+
+    /// Whether it speaks VRRP.
+    pub(crate) fn holds_addresses(&self) -> bool {
+        matches!(self.kind, Kind::Keepalived | Kind::Aplomb)
     }
 
     /// The line with which it tells its version, without the path that it was called by.
@@ -151,6 +169,7 @@ impl Peer {
             Kind::Haproxy => haproxy::command(&self.program, &setup)?,
             Kind::Nginx => nginx::command(&self.program, &setup)?,
             Kind::Envoy => envoy::command(&self.program, &setup)?,
+            Kind::Keepalived => return Err("keepalived does not forward".into()),
         };
         let errors = setup.folder.join("stderr.log");
         let file = File::create(&errors).map_err(|e| format!("{}: {e}", errors.display()))?;
