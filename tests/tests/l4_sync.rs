@@ -228,6 +228,81 @@ fn fails_over(mode: &str, family: u8) {
     all_go_on(&mut more, "and the new ones");
 }
 
+/// The first virtual address's state, as a node sees itself.
+fn state(daemon: &Daemon) -> String {
+    let status = daemon.status().unwrap_or_default();
+    status["vips"][0]["state"].as_str().unwrap_or("").to_owned()
+}
+
+/// Addresses that VRRP moves, beside connection sync: a node that returns takes over again when it knows what it must.
+fn by_vrrp(mode: &str) {
+    let site = Site::new(&format!("--mode {mode} --one-arm --family 4"));
+    let second = Second::new(&site);
+    let keys = tempfile::tempdir().unwrap();
+    let key = keys.path().join("key");
+    std::fs::write(&key, "a key that has more than 32 characters\n").unwrap();
+    let own = site.config().split('"').nth(1).unwrap().to_owned();
+    let pins = [own.clone(), format!("{own}-second")];
+    let addresses = moving(&site);
+    let config = |which: usize| {
+        let priority = [150, 100][which];
+        format!(
+            "{}[[vip]]\nname = \"edge\"\naddresses = {addresses:?}\ninterface = \"eth0\"\n\
+             vrrp = {{ id = 77, priority = {priority}, interval = \"100ms\" }}\n",
+            config(&site, mode, &pins[which], which, &key)
+        )
+    };
+    let bare = || {
+        for address in &addresses {
+            let _ = site.run("director", &format!("ip addr del {address} dev eth0"));
+        }
+        // With the first address of a network, those after it go.
+        let _ = site.run("director", "ip addr add 192.168.1.201/24 dev eth0");
+    };
+    bare();
+    second.run("ip addr add 192.168.1.202/24 dev eth0");
+    for host in ["server1", "server2", "server3"] {
+        site.echo(host, SocketAddr::new([0, 0, 0, 0].into(), PORT));
+    }
+    let first = site.daemon(&config(0));
+    wait_for("the first to be master", || state(&first) == "master");
+    let standby = second.daemon(&config(1));
+    wait_for("the second to be backup", || state(&standby) == "backup");
+    let service = SocketAddr::new(site.service_address().ip(), PORT);
+    let mut talks = Talk::begin_many(&site, service, MANY).unwrap();
+    wait_for_sync(&standby, MANY);
+
+    first.signal(Signal::KILL);
+    site.expect("director", "ip link set eth0 down");
+    wait_for("the second to be master", || state(&standby) == "master");
+    all_go_on(&mut talks, "through the second");
+
+    drop(first);
+    std::fs::remove_dir_all(&own).unwrap();
+    bare();
+    site.expect("director", "ip link set eth0 up");
+    let first = site.daemon(&config(0));
+    wait_for("the first to be master again", || state(&first) == "master");
+    // It did not take over before it knew all of them.
+    assert!(stored(&sync(&first), "added") >= MANY as u64);
+    all_go_on(&mut talks, "through the first again");
+    assert_eq!(state(&standby), "backup");
+}
+
+#[test]
+fn nat_by_vrrp() {
+    if needs_root("nat_by_vrrp") {
+        by_vrrp("nat");
+    }
+}
+
+#[test]
+fn direct_by_vrrp() {
+    if needs_root("direct_by_vrrp") {
+        by_vrrp("direct");
+    }
+}
+
 macro_rules! failed_over {
     ($($name:ident: $mode:literal $family:literal),* $(,)?) => { $(
         #[test]
