@@ -10,46 +10,47 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use xdp::abi::{Family, Flow, FlowState, LAYOUT, Plain, Tuple, settings_flags};
+use xdp::{
+    abi::{Family, Flow, Hop, LANES, LAYOUT, Plain, Slot, Tuple, settings_flags},
+    flows::Hits,
+};
 
 use super::{StartError, bpffs};
 use crate::{
     maps::Maps,
     plane::now,
     sys::{
-        Batch, Flows, Table,
+        Flows, Shared,
         object::{self, MapInfo},
     },
 };
 
-/// The layout before this one: flows were in the kernel's own hash tables, and settings had no secret.
-const BEFORE: u32 = 1;
+/// The layout before this one: buckets of flows were without a count of those that went on, and a hop's addresses were
+/// the other way round, in flows and in ways. All other maps are taken over as they are.
+const BEFORE: u32 = 2;
 const _: () = assert!(BEFORE + 1 == LAYOUT);
-/// What it had otherwise. All other maps are taken over as they are.
-const OTHERWISE: [&str; 5] = ["FLOWS4", "FLOWS6", "PENDING4", "PENDING6", "SETTINGS"];
+/// Its tables of flows.
+const OTHERWISE: [&str; 4] = ["FLOWS4", "FLOWS6", "PENDING4", "PENDING6"];
+/// What it remembered of ways: found anew in a moment.
+const WAYS: &str = "WAYS";
 
-/// The settings of [`BEFORE`].
+/// A bucket of [`BEFORE`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-struct OldSettings {
-    generation: u32,
-    trace: u32,
-    seed: u32,
-    source_ports: u32,
-    timeouts: [u32; FlowState::COUNT],
-    flags: u32,
-    zero: [u32; 2],
+struct OldBucket<F: Family> {
+    tags: [u64; 2],
+    slots: [Slot<F>; LANES],
 }
 
-// SAFETY: numbers.
-unsafe impl Plain for OldSettings {}
+// SAFETY: two numbers, and slots whose size is a multiple of eight bytes.
+unsafe impl<F: Family> Plain for OldBucket<F> {}
 
 /// A table of flows that gave way.
 #[derive(Debug)]
 pub(super) struct Outgrown {
     name: &'static str,
     map: OwnedFd,
-    /// What its places depend on; none: it is a hash table of the kernel's.
+    /// What its places depend on; none: it is of [`BEFORE`].
     secret: Option<u64>,
 }
 
@@ -94,14 +95,17 @@ impl Outgrown {
             }
             return Ok(carried);
         }
-        let old: Table<Tuple<F>, Flow<F>> = Table::new(self.map.try_clone()?)?;
-        let mut at = Batch::Start;
-        while !matches!(at, Batch::Done) {
-            old.walk(&mut at, 4096, &mut entries)?;
-            for (_, flow) in &mut entries {
-                // When it began was there; and which generation its way is of, nobody knows.
-                flow.delta = 0;
-                flow.hop.generation = 0;
+        let old = Shared::<OldBucket<F>>::new(self.map.as_fd())?;
+        for index in 0..old.entries() {
+            let Some(bucket) = old.get(index) else { break };
+            let mut taken = Hits::taken(bucket.tags);
+            while !taken.is_empty() {
+                let one = taken.lowest();
+                taken = taken.without(one);
+                let Slot { key, mut flow } = bucket.slots[one.slot()];
+                // Its way is looked for anew.
+                flow.hop = Hop::default();
+                entries.push((key, flow));
             }
             put(&mut entries);
         }
@@ -113,7 +117,6 @@ impl Outgrown {
 #[derive(Debug)]
 pub(super) struct Inheritance {
     directory: PathBuf,
-    settings: Option<OldSettings>,
     /// Its flows.
     pub(super) flows: Vec<Outgrown>,
 }
@@ -129,25 +132,18 @@ pub(super) fn inherit(pin: &Path, directory: &Path) -> Result<Option<Inheritance
     let of = StartError::of;
     let mut inheritance = Inheritance {
         directory: old.clone(),
-        settings: None,
         flows: Vec::new(),
     };
     for (name, path) in names {
         let map = object::open(&path).map_err(of("opening a map of the version before"))?;
         let Some(map) = map else { continue };
         match OTHERWISE.into_iter().find(|other| *other == name) {
-            Some("SETTINGS") => {
-                let table: Table<u32, OldSettings> =
-                    Table::new(map).map_err(of("reading settings of the version before"))?;
-                inheritance.settings = table
-                    .get(&0)
-                    .map_err(of("reading settings of the version before"))?;
-            }
             Some(name) => inheritance.flows.push(Outgrown {
                 name,
                 map,
                 secret: None,
             }),
+            None if name == WAYS => {}
             None => {
                 let target = directory.join(&name);
                 bpffs::unpin(&target).map_err(of("taking a map of the version before over"))?;
@@ -161,20 +157,6 @@ pub(super) fn inherit(pin: &Path, directory: &Path) -> Result<Option<Inheritance
 }
 
 impl Inheritance {
-    /// Writes the settings that it left.
-    pub(super) fn settle(&self, maps: &Maps) -> io::Result<()> {
-        let Some(old) = self.settings else {
-            return Ok(());
-        };
-        maps.change_settings(|settings| {
-            settings.generation = old.generation.wrapping_add(1).max(1);
-            settings.seed = old.seed;
-            settings.source_ports = old.source_ports;
-            settings.timeouts = old.timeouts;
-            settings.flags = old.flags;
-        })
-    }
-
     /// Takes its pins out: nobody uses them any more.
     pub(super) fn remove(&self) {
         for (_, path) in bpffs::names(&self.directory) {

@@ -12,7 +12,7 @@ use std::{
 
 use aya::{EbpfError, EbpfLoader, maps::MapError, programs::ProgramError};
 use control::spec::L4Spec;
-use xdp::abi::{LAYOUT, buckets};
+use xdp::abi::{LAYOUT, buckets, near};
 
 use super::{
     StartError, bpffs,
@@ -111,9 +111,6 @@ pub(crate) fn load(spec: &L4Spec) -> Result<Loaded, StartError> {
             .ok_or_else(|| io::Error::other(format!("the map {name} is not pinned")))
     })
     .map_err(StartError::of("opening maps"))?;
-    let settle = |inheritance: &Inheritance| inheritance.settle(&maps);
-    let settled = inheritance.as_ref().map_or(Ok(()), settle);
-    settled.map_err(StartError::of("writing settings"))?;
     let loaded = Loaded {
         program,
         maps,
@@ -177,11 +174,12 @@ fn try_object(
     loader.allow_unsupported_maps();
     loader.override_global("QUIC_CIPHERS", &ciphers, true);
     loader.override_global("FLOW_SECRET", &given.secret, true);
-    for (map, global) in [("FLOWS4", "FLOW_BUCKETS"), ("PENDING4", "PENDING_BUCKETS")] {
-        if let Some(size) = given.sizes.get(map) {
-            loader.override_global(global, size, true);
-        }
-    }
+    let (flows, pending) = (&given.sizes["FLOWS4"], &given.sizes["PENDING4"]);
+    let (near_flows, near_pending) = (near(*flows), near(*pending));
+    loader.override_global("FLOW_BUCKETS", flows, true);
+    loader.override_global("FLOW_NEAR", &near_flows, true);
+    loader.override_global("PENDING_BUCKETS", pending, true);
+    loader.override_global("PENDING_NEAR", &near_pending, true);
     for (name, size) in &given.sizes {
         loader.map_max_entries(name, *size);
     }

@@ -4,9 +4,9 @@
 use std::{io, os::fd::BorrowedFd, ptr::NonNull};
 
 use xdp::{
-    abi::{Bucket, Family, Flow, LANES, Slot, Tick, Tuple, held},
+    abi::{Bucket, Family, Flow, LANES, Slot, Tick, Tuple, held, near},
     decide::{Entry, Inserted, Table},
-    flows::{self, Buckets, Hits},
+    flows::{self, Buckets, Hits, Place},
 };
 
 use super::shared::Shared;
@@ -30,6 +30,10 @@ impl<F: Family> Buckets<F> for Flows<F> {
         self.buckets.entries()
     }
 
+    fn near(&self, _: Table) -> u32 {
+        near(self.buckets.entries())
+    }
+
     fn bucket(&self, _: Table, index: u32) -> Option<Entry<Bucket<F>>> {
         self.buckets.entry(index)
     }
@@ -47,6 +51,10 @@ impl<F: Family> Flows<F> {
         })
     }
 
+    fn place_of(&self, key: &Tuple<F>) -> Place {
+        Place::of(key, self.secret)
+    }
+
     /// How many flows it is meant to hold.
     pub(crate) fn size(&self) -> u32 {
         held(self.buckets.entries())
@@ -54,7 +62,7 @@ impl<F: Family> Flows<F> {
 
     /// The flow of a key.
     pub(crate) fn get(&self, key: &Tuple<F>) -> Option<Flow<F>> {
-        let flow = flows::find(self, ONE, key)?;
+        let flow = flows::find(self, ONE, self.place_of(key), key)?;
         // SAFETY: an entry is readable while the table is there. Volatile: the program may change it meanwhile.
         Some(unsafe { flow.as_ptr().read_volatile() })
     }
@@ -76,12 +84,12 @@ impl<F: Family> Flows<F> {
         let mut flow = *flow;
         // SAFETY: the copy outlives the call.
         let draft = unsafe { Entry::new(NonNull::from(&mut flow)) };
-        flows::add(self, ONE, key, draft) == Inserted::Yes
+        flows::add(self, ONE, self.place_of(key), key, draft) == Inserted::Yes
     }
 
     /// Changes time, state and flags of a key's flow, if it has one.
     pub(crate) fn change(&self, key: &Tuple<F>, change: impl FnOnce(&mut Flow<F>)) {
-        let Some(entry) = flows::find(self, ONE, key) else {
+        let Some(entry) = flows::find(self, ONE, self.place_of(key), key) else {
             return;
         };
         let at = entry.as_ptr();

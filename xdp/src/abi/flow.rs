@@ -1,6 +1,7 @@
 //! Flows: what the program remembers of a connection, one entry for each direction that passes it.
 
 use super::{Addr6, Family, Plain};
+use crate::decide::Entry;
 
 /// A link-layer address as three 16-bit words, each as in the packet (`u16::from_ne_bytes`).
 #[repr(C)]
@@ -25,10 +26,10 @@ pub struct Hop {
     pub generation: u32,
     /// The device that transmits (the lower device of a VLAN).
     pub ifindex: u32,
-    /// Source link-layer address.
-    pub source: Mac,
     /// Destination link-layer address.
     pub target: Mac,
+    /// Source link-layer address.
+    pub source: Mac,
     /// VLAN tag to carry (the whole TCI in the machine's order, 0: none).
     pub vlan: u16,
     /// MTU towards it: the least of route's and device's.
@@ -44,10 +45,30 @@ impl Hop {
     pub fn become_of(&mut self, other: &Self) {
         self.generation = other.generation;
         self.ifindex = other.ifindex;
-        self.source.become_of(&other.source);
         self.target.become_of(&other.target);
+        self.source.become_of(&other.source);
         self.vlan = other.vlan;
         self.mtu = other.mtu;
+    }
+
+    /// Copies one in a table to another, word by word.
+    #[inline(always)]
+    pub fn copy(from: Entry<Self>, to: Entry<Self>) {
+        let (from, to): (*const u32, *mut u32) = (from.as_ptr().cast(), to.as_ptr().cast());
+        let mut n = 0;
+        while n < size_of::<Self>() / 4 {
+            // SAFETY: a hop is so many words. Volatile: else it were a call, as above.
+            unsafe { to.add(n).write_volatile(from.add(n).read_volatile()) };
+            n += 1;
+        }
+    }
+
+    /// Both link-layer addresses, as a frame has them.
+    #[inline(always)]
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        // SAFETY: twelve bytes, of two fields that follow one another at an offset that is a multiple of four.
+        unsafe { (&raw const self.target).cast::<Addresses>().read() }
     }
 
     /// What is remembered no longer counts.
@@ -57,6 +78,17 @@ impl Hop {
         self.ifindex = 0;
     }
 }
+
+/// Two link-layer addresses, target and source.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses([u32; 3]);
+
+// SAFETY: three numbers.
+unsafe impl Plain for Addresses {}
+
+const _: () = assert!(core::mem::offset_of!(Hop, target) % 4 == 0);
+const _: () = assert!(core::mem::offset_of!(Hop, source) == core::mem::offset_of!(Hop, target) + 6);
 
 impl Mac {
     #[inline(always)]

@@ -20,7 +20,7 @@ mod tuple;
 
 pub use self::{
     backend::{Backend, Encap, Load, Method, backend_flags},
-    bucket::{Bucket, LANES, Slot, buckets, held},
+    bucket::{Bucket, LANES, Slot, buckets, held, near},
     cookie::{Cookies, Guard, Secret},
     counters::{Counters, PassReason, Reason, TraceEvent},
     family::{Addr4, Addr6, Family, V4, V6},
@@ -33,7 +33,7 @@ pub use self::{
 };
 
 /// The version of all layouts here. Pinned tables live under a directory of this name.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// A type that any bits are a valid value of, that has no padding and may be copied byte by byte.
 ///

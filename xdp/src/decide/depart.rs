@@ -2,9 +2,7 @@
 
 use super::{Action, Entry, Journey, Route, Tables, Verdict, follow, get, put_hop, way};
 use crate::{
-    abi::{
-        Backend, Encap, Family, Flow, Hop, Method, PassReason, Reason, Role, V4, V6, backend_flags,
-    },
+    abi::{Backend, Encap, Family, Flow, Method, PassReason, Reason, Role, V4, V6, backend_flags},
     packet::Packet,
     rewrite::overhead,
 };
@@ -101,7 +99,7 @@ fn search<F: Family, T: Tables<F>>(
 /// Whether the packet fits the way; if so, it leaves.
 #[inline(always)]
 fn fit<F: Family>(packet: &Packet<F>, backend: Entry<Backend>, verdict: &mut Verdict<F>) {
-    let mtu = largest(verdict.method, &verdict.hop, backend);
+    let mtu = largest(verdict.method, verdict.hop.mtu, backend);
     if packet.length <= mtu {
         verdict.action = Action::Forward;
     } else if packet.dont_fragment {
@@ -115,8 +113,8 @@ fn fit<F: Family>(packet: &Packet<F>, backend: Entry<Backend>, verdict: &mut Ver
 
 /// The largest packet that fits a way to a backend.
 #[inline(always)]
-pub(super) fn largest(method: u8, hop: &Hop, backend: Entry<Backend>) -> u32 {
-    let mut mtu = u32::from(hop.mtu);
+pub(super) fn largest(method: u8, mtu: u16, backend: Entry<Backend>) -> u32 {
+    let mut mtu = u32::from(mtu);
     if Method::of(method) == Method::Tunnel {
         let flags = get!(backend.flags);
         let checksum = flags & backend_flags::TUNNEL_CHECKSUM != 0;

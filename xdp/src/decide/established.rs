@@ -2,7 +2,7 @@
 
 use super::{Entry, Tables, count, depart, get, put, way};
 use crate::{
-    abi::{Family, Flow, FlowState, Method, Role, backend_flags, flow_flags},
+    abi::{Family, Flow, FlowState, Method, Role, Way, backend_flags, flow_flags},
     packet::{
         Packet,
         header::{
@@ -17,8 +17,10 @@ use crate::{
 pub struct Kept {
     /// How it leaves.
     pub method: Method,
-    /// Slot of the backend, whose way a tunnel's packets take.
+    /// Slot of the backend.
     pub backend: u32,
+    /// Of a tunnel: the way to it.
+    pub way: Option<Entry<Way>>,
 }
 
 /// Whether a whole packet, whose tuple found `flow` among the established, may go the short road; `tunnels`: also to a tunnel.
@@ -61,11 +63,13 @@ pub fn established<F: Family, T: Tables<F>>(
     if method == Method::Local || (method == Method::Tunnel && !tunnels) {
         return None;
     }
+    let mut way = None;
     if method == Method::Tunnel {
-        let way = way::recall(tables, backend, get!(settings.generation), slot)?;
-        if packet.length > depart::largest(method as u8, &get!(way.hop), backend) {
+        let known = way::recall(tables, backend, get!(settings.generation), slot)?;
+        if packet.length > depart::largest(method as u8, way::mtu(known), backend) {
             return None;
         }
+        way = Some(known);
     }
     let timeout = if tcp {
         super::follow::timeout_of(settings, FlowState::Established)
@@ -85,5 +89,6 @@ pub fn established<F: Family, T: Tables<F>>(
     Some(Kept {
         method,
         backend: slot,
+        way,
     })
 }

@@ -3,10 +3,12 @@
 //! the whole road would do; whatever is unusual is left to that.
 
 use super::{
-    Inserted, NO_SLOT, Table, Tables, begin, depart, follow, get, load, put, put_hop, schedule, way,
+    Entry, Inserted, NO_SLOT, Table, Tables, begin, depart, follow, get, load, part, put, schedule,
+    way,
 };
 use crate::{
-    abi::{Endpoint, Family, Hop, Method, Scheduler, Tuple, flow_flags, service_flags},
+    abi::{Endpoint, Family, Hop, Method, Scheduler, Tuple, Way, flow_flags, service_flags},
+    flows::Place,
     packet::{
         Packet,
         header::{
@@ -32,8 +34,10 @@ pub struct Left<F: Family> {
     pub method: Method,
     /// What its tuple becomes.
     pub to: Tuple<F>,
-    /// The way.
-    pub hop: Hop,
+    /// The next hop.
+    pub hop: Entry<Hop>,
+    /// The way to the backend.
+    pub way: Entry<Way>,
 }
 
 /// What a service may ask for on this road.
@@ -44,10 +48,14 @@ const PLAIN: u32 = service_flags::PRESENT
     | service_flags::EXPIRE_QUIESCENT
     | service_flags::TRACE;
 
-/// The slots of the service and of the backend of a whole packet of TCP or UDP that belongs to no established flow. None:
-/// it is for the whole road.
+/// The slots of the service and of the backend of a whole packet of TCP or UDP that belongs to no established flow; `place`
+/// is its tuple's. None: it is for the whole road.
 #[inline(always)]
-pub fn elect<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>) -> Option<(u32, u32)> {
+pub fn elect<F: Family, T: Tables<F>>(
+    tables: &T,
+    packet: &Packet<F>,
+    place: Place,
+) -> Option<(u32, u32)> {
     let settings = tables.settings()?;
     let is_tcp = packet.tuple.proto == proto::TCP;
     if (is_tcp && packet.tcp_flags & (SYN | ACK | RST | FIN) != SYN)
@@ -69,11 +77,11 @@ pub fn elect<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>) -> Option<
     if flags & (service_flags::PRESENT | !PLAIN) != service_flags::PRESENT
         || (is_tcp && get!(service.mss) != 0)
         || matches!(scheduler, Scheduler::Lblc | Scheduler::Lblcr)
-        || tables.look(Table::Pending, &packet.tuple).is_some()
+        || tables.look(Table::Pending, place, &packet.tuple).is_some()
     {
         return None;
     }
-    let chosen = schedule::schedule(tables, service, slot, &packet.tuple);
+    let chosen = schedule::at_once(tables, service, slot, &packet.tuple);
     (chosen != NO_SLOT).then_some((slot, chosen))
 }
 
@@ -82,8 +90,8 @@ pub fn elect<F: Family, T: Tables<F>>(tables: &T, packet: &Packet<F>) -> Option<
 pub fn fresh<F: Family, T: Tables<F>>(
     tables: &T,
     packet: &Packet<F>,
-    slot: u32,
-    chosen: u32,
+    place: Place,
+    (slot, chosen): (u32, u32),
 ) -> Fresh<F> {
     let whole = Fresh::Chosen;
     let Some(settings) = tables.settings() else {
@@ -97,8 +105,9 @@ pub fn fresh<F: Family, T: Tables<F>>(
     let Some(way) = way::recall(tables, backend, generation, chosen) else {
         return whole;
     };
-    let (method, hop) = (get!(backend.method), get!(way.hop));
-    if follow::is_local(method) || packet.length > depart::largest(method, &hop, backend) {
+    let method = get!(backend.method);
+    let hop = part!(way.hop);
+    if follow::is_local(method) || packet.length > depart::largest(method, way::mtu(way), backend) {
         return whole;
     }
     let two_way = Method::of(method) == Method::Nat;
@@ -120,9 +129,10 @@ pub fn fresh<F: Family, T: Tables<F>>(
         begin::answers(draft, &packet.tuple);
         // One that was there may be over: the whole road looks.
         let key = to.reversed();
-        if tables.look(Table::Established, &key).is_some()
-            || tables.look(Table::Pending, &key).is_some()
-            || tables.add(Table::Pending, &key) != Inserted::Yes
+        let place = tables.place(&key);
+        if tables.look(Table::Established, place, &key).is_some()
+            || tables.look(Table::Pending, place, &key).is_some()
+            || tables.add(Table::Pending, place, &key, draft) != Inserted::Yes
         {
             return whole;
         }
@@ -135,8 +145,8 @@ pub fn fresh<F: Family, T: Tables<F>>(
     }
     begin::leads(draft, &to);
     put!(draft.flags = flags);
-    put_hop!(draft.hop = hop);
-    if tables.add(Table::Pending, &packet.tuple) != Inserted::Yes {
+    Hop::copy(hop, part!(draft.hop));
+    if tables.add(Table::Pending, place, &packet.tuple, draft) != Inserted::Yes {
         // There is no room: the whole road makes some.
         if two_way {
             let _ = tables.remove(Table::Pending, &to.reversed());
@@ -152,6 +162,7 @@ pub fn fresh<F: Family, T: Tables<F>>(
     Fresh::Left(Left {
         method: Method::of(method),
         to,
-        hop,
+        hop: part!(draft.hop),
+        way,
     })
 }

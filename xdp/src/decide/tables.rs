@@ -8,6 +8,7 @@ use crate::{
         Hop, Load, Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, Secret, Service,
         Settings, Template, TemplateKey, Tick, Tuple, Way,
     },
+    flows::Place,
     packet::Frame,
 };
 
@@ -134,8 +135,12 @@ pub trait Tables<F: Family>: Sized {
     fn settings(&self) -> Option<Entry<Settings>>;
     /// The flow of a tuple.
     fn flow(&self, table: Table, key: &Tuple<F>) -> Option<Entry<Flow<F>>>;
-    /// The same, for the short roads: in line where [`Tables::flow`] is a function.
-    fn look(&self, table: Table, key: &Tuple<F>) -> Option<Entry<Flow<F>>> {
+    /// Where a tuple's flow may be, in either table.
+    fn place(&self, _key: &Tuple<F>) -> Place {
+        Place::default()
+    }
+    /// The flow of a tuple with its place, for the short roads: in line where [`Tables::flow`] is a function.
+    fn look(&self, table: Table, _place: Place, key: &Tuple<F>) -> Option<Entry<Flow<F>>> {
         self.flow(table, key)
     }
     /// The flow in hand: filled before it is put into a table.
@@ -143,8 +148,9 @@ pub trait Tables<F: Family>: Sized {
     /// Puts the flow in hand in, if the tuple has none. Whether it is in now. If there is no room, the flow that ends first
     /// of those that are in its way gives way.
     fn insert(&self, table: Table, key: &Tuple<F>) -> Inserted;
-    /// The same of a tuple that was seen to have none, for the short roads; nobody gives way.
-    fn add(&self, table: Table, key: &Tuple<F>) -> Inserted {
+    /// The same of a tuple that was seen to have none, for the short roads, which have the flow in hand at hand; nobody gives
+    /// way.
+    fn add(&self, table: Table, _place: Place, key: &Tuple<F>, _draft: Entry<Flow<F>>) -> Inserted {
         self.insert(table, key)
     }
     /// Takes a flow out. Whether it was there.

@@ -1,6 +1,6 @@
 //! Ways that were found before: all flows to a backend take the same, as with IPVS, while nothing changes on it.
 
-use super::{Entry, Tables, Verdict, get};
+use super::{Entry, Tables, Verdict, get, part};
 use crate::abi::{Backend, Family, Method, Way, backend_flags};
 
 /// The way to the backend of `slot`, if it is known and still good.
@@ -12,11 +12,18 @@ pub(super) fn recall<F: Family, T: Tables<F>>(
     slot: u32,
 ) -> Option<Entry<Way>> {
     let way = tables.way(slot)?;
-    let hop = get!(way.hop);
+    let hop = part!(way.hop);
     let v6 = get!(backend.flags) & backend_flags::V6 != 0;
     // A slot may have become another backend's.
     let same = get!(way.address) == get!(backend.address) && (get!(way.v6) != 0) == v6;
-    (generation != 0 && hop.generation == generation && same).then_some(way)
+    (generation != 0 && get!(hop.generation) == generation && same).then_some(way)
+}
+
+/// The MTU of a way.
+#[inline(always)]
+pub(super) fn mtu(way: Entry<Way>) -> u16 {
+    let hop = part!(way.hop);
+    get!(hop.mtu)
 }
 
 /// Remembers the way of a verdict, if that is not known.

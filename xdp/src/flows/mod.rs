@@ -1,7 +1,8 @@
 //! The tables of flows: hash tables of our own, in arrays that the program and user space have in common.
 //!
-//! A key has two buckets where it may be ([`Place`]), of eight places each; it is put into the first while that has room,
-//! else into the emptier one. A bucket's tags ([`mod@tags`]) say where to look, eight with a few instructions, and are all
+//! A key has three buckets where it may be ([`Place`]), of eight places each: one of the near ones, which are few and
+//! together in memory; if that is full, the emptier one of two others. A bucket counts the keys that have gone on from it, so
+//! that nobody looks further for one that is not there. A bucket's tags ([`mod@tags`]) say where to look, eight with a few instructions, and are all
 //! that is changed atomically: who wants a free place makes its tag that of one that is being filled, fills it, and puts the
 //! key's tag there. Nobody waits for anybody. As with the kernel's own tables that throw out the oldest, a value that is
 //! taken out while somebody reads it may become another's under his eyes.
@@ -19,10 +20,11 @@ use core::ptr::NonNull;
 pub use self::tags::Hits;
 use crate::{
     abi::{Bucket, Family, Flow, LANES, Slot, Tick, Tuple},
-    decide::{Entry, Inserted, Table, get, part, put},
+    decide::{Entry, Inserted, Table, at, get, part, put},
+    packet::merge,
 };
 
-/// While the first bucket has fewer, the second is not looked at.
+/// While the first bucket of those that are not near has fewer, the second is not looked at.
 const FEW: u64 = 4;
 /// How often a bucket is looked at anew if others change it meanwhile.
 const TRIES: usize = 4;
@@ -33,32 +35,60 @@ pub trait Buckets<F: Family> {
     fn secret(&self) -> u64;
     /// How many buckets a table has.
     fn count(&self, table: Table) -> u32;
+    /// How many of them, the first ones, are near ([`crate::abi::near`]).
+    fn near(&self, table: Table) -> u32;
     /// A bucket.
     fn bucket(&self, table: Table, index: u32) -> Option<Entry<Bucket<F>>>;
 }
 
-/// Where a key may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    tag: u64,
-    first: u32,
-    second: u32,
-}
+/// Where a key may be, in tables of any size: its hash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place(pub u64);
 
 impl Place {
-    /// That of a key, in a table of so many buckets.
+    /// That of a key.
     #[inline(always)]
-    pub fn of<F: Family>(key: &Tuple<F>, secret: u64, buckets: u32) -> Self {
-        let hash = F::mix(key, secret);
-        let other = (hash ^ hash >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        let scale = |half: u64| ((half * u64::from(buckets)) >> 32) as u32;
-        Self {
-            tag: (hash ^ hash >> 32) & 0xffff | 0x8000,
-            first: scale(hash >> 32),
-            second: scale(other >> 32),
+    pub fn of<F: Family>(key: &Tuple<F>, secret: u64) -> Self {
+        Self(F::mix(key, secret))
+    }
+
+    #[inline(always)]
+    fn tag(self) -> u64 {
+        (self.0 ^ self.0 >> 32) & 0xffff | 0x8000
+    }
+
+    /// The index of the bucket that is looked at first ([`NEAR`]), second ([`FIRST`]) or last ([`SECOND`]).
+    #[inline(always)]
+    fn index<F: Family, B: Buckets<F>>(self, buckets: &B, table: Table, step: usize) -> u32 {
+        let near = buckets.near(table);
+        if step == NEAR {
+            return (self.0 >> 48) as u32 & near.wrapping_sub(1);
         }
+        let hash = if step == FIRST {
+            self.0
+        } else {
+            (self.0 ^ self.0 >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93)
+        };
+        let far = u64::from(buckets.count(table).wrapping_sub(near));
+        near + ((hash >> 32) * far >> 32) as u32
+    }
+
+    /// That bucket.
+    #[inline(always)]
+    fn bucket<F: Family, B: Buckets<F>>(
+        self,
+        buckets: &B,
+        table: Table,
+        step: usize,
+    ) -> Option<Entry<Bucket<F>>> {
+        buckets.bucket(table, self.index(buckets, table, step))
     }
 }
+
+/// The order in which a key's buckets are looked at.
+const NEAR: usize = 0;
+const FIRST: usize = 1;
+const SECOND: usize = 2;
 
 /// A place in a bucket.
 #[derive(Clone, Copy, Debug)]
@@ -140,23 +170,62 @@ fn within<F: Family>(bucket: Entry<Bucket<F>>, tag: u64, key: &Tuple<F>) -> Opti
     None
 }
 
-/// Where a key is: the spot, its bucket's index, and its tag.
+/// How many keys have gone on from a bucket.
+#[inline(always)]
+fn over<F: Family>(bucket: Entry<Bucket<F>>) -> *mut u64 {
+    at!(bucket.over)
+}
+
+/// Counts a key whose bucket is this one of its three: among those that have gone on from the ones before. `by` is 1 or its
+/// opposite.
+#[inline(always)]
+fn went<F: Family, B: Buckets<F>>(buckets: &B, table: Table, place: Place, step: usize, by: u64) {
+    let mut passed = 0;
+    while passed < SECOND {
+        if passed == step {
+            return;
+        }
+        if let Some(bucket) = place.bucket(buckets, table, passed) {
+            // SAFETY: a word of a bucket.
+            unsafe { atomic::add(over(bucket), by) };
+        }
+        passed += 1;
+    }
+}
+
+/// One more, or one less.
+const MORE: u64 = 1;
+const LESS: u64 = MORE.wrapping_neg();
+
+/// A key that is in a table.
+#[derive(Clone, Copy, Debug)]
+struct Found<F: Family> {
+    spot: Spot<F>,
+    index: u32,
+    /// Which of its buckets that is.
+    step: usize,
+}
+
+/// Where a key is.
 #[inline(always)]
 fn search<F: Family, B: Buckets<F>>(
     buckets: &B,
     table: Table,
+    place: Place,
     key: &Tuple<F>,
-) -> Option<(Spot<F>, u32, u64)> {
-    let place = Place::of(key, buckets.secret(), buckets.count(table));
-    let mut index = place.first;
-    let mut looked = 0;
-    while looked < 2 {
+) -> Option<Found<F>> {
+    let mut step = NEAR;
+    while step <= SECOND {
+        let index = place.index(buckets, table, step);
         let bucket = buckets.bucket(table, index)?;
-        if let Some(spot) = within(bucket, place.tag, key) {
-            return Some((spot, index, place.tag));
+        if let Some(spot) = within(bucket, place.tag(), key) {
+            return Some(Found { spot, index, step });
         }
-        index = place.second;
-        looked += 1;
+        // SAFETY: a word of a bucket.
+        if unsafe { atomic::load(over(bucket)) } == 0 {
+            return None;
+        }
+        step += 1;
     }
     None
 }
@@ -168,17 +237,20 @@ pub fn place<F: Family, B: Buckets<F>>(
     table: Table,
     key: &Tuple<F>,
 ) -> Option<(u32, u32)> {
-    search(buckets, table, key).map(|(spot, index, _)| (index, spot.at.slot() as u32))
+    let place = Place::of(key, buckets.secret());
+    let found = search(buckets, table, place, key)?;
+    Some((found.index, found.spot.at.slot() as u32))
 }
 
-/// The flow of a key.
+/// The flow of a key, whose place is this.
 #[inline(always)]
 pub fn find<F: Family, B: Buckets<F>>(
     buckets: &B,
     table: Table,
+    place: Place,
     key: &Tuple<F>,
 ) -> Option<Entry<Flow<F>>> {
-    search(buckets, table, key).map(|(spot, ..)| flow(spot.slot()))
+    search(buckets, table, place, key).map(|found| flow(found.spot.slot()))
 }
 
 /// Puts a copy of a flow in, if its key has none. If there is no room, [`replace`] makes another give way.
@@ -189,10 +261,11 @@ pub fn insert<F: Family, B: Buckets<F>>(
     key: &Tuple<F>,
     draft: Entry<Flow<F>>,
 ) -> Inserted {
-    if search(buckets, table, key).is_some() {
+    let place = Place::of(key, buckets.secret());
+    if search(buckets, table, place, key).is_some() {
         return Inserted::Taken;
     }
-    add(buckets, table, key, draft)
+    add(buckets, table, place, key, draft)
 }
 
 /// Puts a copy of a flow in whose key is known to have none. Nobody gives way.
@@ -200,27 +273,50 @@ pub fn insert<F: Family, B: Buckets<F>>(
 pub fn add<F: Family, B: Buckets<F>>(
     buckets: &B,
     table: Table,
+    place: Place,
     key: &Tuple<F>,
     draft: Entry<Flow<F>>,
 ) -> Inserted {
-    let place = Place::of(key, buckets.secret(), buckets.count(table));
-    let Some(first) = buckets.bucket(table, place.first) else {
+    let Some(near) = place.bucket(buckets, table, NEAR) else {
         return Inserted::Full;
     };
-    let mut bucket = first;
-    let taken = Hits::taken(words(first)).count();
+    if let Some(spot) = claim(near) {
+        fill(spot, place, key, draft);
+        return Inserted::Yes;
+    }
+    add_far(buckets, table, place, key, draft)
+}
+
+/// The same of one whose near bucket is full.
+#[inline(always)]
+fn add_far<F: Family, B: Buckets<F>>(
+    buckets: &B,
+    table: Table,
+    place: Place,
+    key: &Tuple<F>,
+    draft: Entry<Flow<F>>,
+) -> Inserted {
+    let Some(mut bucket) = place.bucket(buckets, table, FIRST) else {
+        return Inserted::Full;
+    };
+    let mut step = FIRST;
+    let taken = Hits::taken(words(bucket)).count();
     if taken >= FEW {
-        let Some(second) = buckets.bucket(table, place.second) else {
+        let Some(second) = place.bucket(buckets, table, SECOND) else {
             return Inserted::Full;
         };
         if Hits::taken(words(second)).count() < taken {
             bucket = second;
+            step = SECOND;
         }
     }
+    // Before it is there: nobody may believe that there is none.
+    went(buckets, table, place, step, MORE);
     let Some(spot) = claim(bucket) else {
+        went(buckets, table, place, step, LESS);
         return Inserted::Full;
     };
-    fill(spot, place.tag, key, draft);
+    fill(spot, place, key, draft);
     Inserted::Yes
 }
 
@@ -257,20 +353,22 @@ fn claim<F: Family>(bucket: Entry<Bucket<F>>) -> Option<Spot<F>> {
 /// Takes a key's flow out. Whether it was there, and it was us who took it out.
 #[inline(always)]
 pub fn remove<F: Family, B: Buckets<F>>(buckets: &B, table: Table, key: &Tuple<F>) -> bool {
-    let Some((spot, _, tag)) = search(buckets, table, key) else {
+    let place = Place::of(key, buckets.secret());
+    let Some(found) = search(buckets, table, place, key) else {
         return false;
     };
-    let (word, unit) = spot.word();
+    let (word, unit) = found.spot.word();
     let mut tries = 0;
     while tries < TRIES {
         // SAFETY: a word of a bucket.
         let old = unsafe { atomic::load(word) };
-        if tags::lane(old, unit) != tag.wrapping_mul(unit) {
+        if tags::lane(old, unit) != place.tag().wrapping_mul(unit) {
             return false;
         }
         // SAFETY: as above.
         let was = unsafe { atomic::exchange(word, old, old ^ tags::lane(old, unit)) };
         if was == old {
+            went(buckets, table, place, found.step, LESS);
             return true;
         }
         tries += 1;
@@ -290,11 +388,11 @@ pub fn replace<F: Family, B: Buckets<F>>(
     draft: Entry<Flow<F>>,
     now: Tick,
 ) -> Inserted {
-    let place = Place::of(key, buckets.secret(), buckets.count(table));
+    let place = Place::of(key, buckets.secret());
     let mut least = i32::MAX;
     let mut oldest = 0;
     let mut n = 0;
-    while n < 2 * LANES {
+    while n < (SECOND + 1) * LANES {
         let Some(spot) = place.nth(buckets, table, n) else {
             return Inserted::Full;
         };
@@ -302,7 +400,8 @@ pub fn replace<F: Family, B: Buckets<F>>(
         let left = get!(flow.expires).wrapping_sub(now.0) as i32;
         if left < least {
             least = left;
-            oldest = n;
+            // Which one it is must not make each way through the loop a case of its own.
+            oldest = merge(n);
         }
         n += 1;
     }
@@ -320,17 +419,29 @@ pub fn replace<F: Family, B: Buckets<F>>(
     if was != old {
         return Inserted::Full;
     }
-    fill(spot, place.tag, key, draft);
+    let step = oldest / LANES;
+    if step != NEAR {
+        let slot = spot.slot();
+        let other = Place::of(&get!(slot.key), buckets.secret());
+        let index = place.index(buckets, table, step);
+        let its = if other.index(buckets, table, FIRST) == index {
+            FIRST
+        } else {
+            SECOND
+        };
+        went(buckets, table, other, its, LESS);
+        went(buckets, table, place, step, MORE);
+    }
+    fill(spot, place, key, draft);
     Inserted::Yes
 }
 
 impl Place {
-    /// Of the places of both buckets, the n-th.
+    /// Of the places of its buckets, the n-th.
     #[inline(always)]
     fn nth<F: Family, B: Buckets<F>>(self, buckets: &B, table: Table, n: usize) -> Option<Spot<F>> {
-        let index = if n < LANES { self.first } else { self.second };
         Some(Spot {
-            bucket: buckets.bucket(table, index)?,
+            bucket: self.bucket(buckets, table, n / LANES)?,
             at: Hits::nth(n),
         })
     }
@@ -338,11 +449,11 @@ impl Place {
 
 /// Fills a place that is ours, and has it found.
 #[inline(always)]
-fn fill<F: Family>(spot: Spot<F>, tag: u64, key: &Tuple<F>, draft: Entry<Flow<F>>) {
+fn fill<F: Family>(spot: Spot<F>, place: Place, key: &Tuple<F>, draft: Entry<Flow<F>>) {
     let slot = spot.slot();
     put!(slot.key = *key);
     copy(draft, flow(slot));
     let (word, unit) = spot.word();
     // SAFETY: a word of a bucket.
-    unsafe { atomic::add(word, tags::published(tag, unit)) };
+    unsafe { atomic::add(word, tags::published(place.tag(), unit)) };
 }

@@ -10,7 +10,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::abi::{Addr6, V4, V6, buckets};
+use crate::abi::{Addr6, V4, V6, buckets, near};
 
 /// A table alone.
 struct Alone<F: Family> {
@@ -25,6 +25,7 @@ impl<F: Family> Alone<F> {
     fn new(flows: u32) -> Self {
         let empty = Bucket {
             tags: [0; 2],
+            over: 0,
             slots: [Slot {
                 key: Tuple::new(F::Addr::default(), F::Addr::default(), 0, 0, 0),
                 flow: Flow::default(),
@@ -52,7 +53,8 @@ impl<F: Family> Alone<F> {
     }
 
     fn get(&self, key: &Tuple<F>) -> Option<u32> {
-        find(self, Table::Pending, key).map(|flow| get!(flow.backend))
+        let place = Place::of(key, self.secret);
+        find(self, Table::Pending, place, key).map(|flow| get!(flow.backend))
     }
 
     fn remove(&self, key: &Tuple<F>) -> bool {
@@ -73,6 +75,10 @@ impl<F: Family> Buckets<F> for Alone<F> {
 
     fn count(&self, _: Table) -> u32 {
         self.buckets.len() as u32
+    }
+
+    fn near(&self, _: Table) -> u32 {
+        near(self.buckets.len() as u32)
     }
 
     fn bucket(&self, _: Table, index: u32) -> Option<Entry<Bucket<F>>> {
@@ -153,7 +159,7 @@ fn the_flow_that_ends_first_gives_way() {
 
 #[test]
 fn nobody_is_put_where_the_secret_does_not_say() {
-    let place = |secret| Place::of(&client(7), secret, 1 << 20);
+    let place = |secret| Place::of(&client(7), secret);
     assert_ne!(place(1), place(2));
     let (one, other) = (place(1), place(1));
     assert_eq!(one, other);

@@ -6,12 +6,15 @@ use aya_ebpf::{
 };
 use xdp::{
     decide::{Action, Entry, Road, Tables, Verdict, cookie_for},
-    packet::{Frame, Kind, Packet},
+    packet::{Frame, Kind, Packet, header::Ethernet},
     rewrite::{self, Outer, Room},
     verifier::opaque,
 };
 
-use super::tables::{Kernel, lookup, map};
+use super::{
+    stages::Staged,
+    tables::{Kernel, lookup, map},
+};
 use crate::abi::{Backend, Encap, Family, Hop, Method, Tuple, V4, V6, Way, backend_flags};
 
 /// The packet in the kernel's hands.
@@ -43,6 +46,18 @@ impl Room for Context {
         // SAFETY: the context is the program's argument.
         (unsafe { bpf_xdp_adjust_tail(self.0, by) } == 0).then_some(())
     }
+
+    #[inline(always)]
+    fn sum(&self, at: usize, length: usize) -> u64 {
+        sum(self.0, at as u32, length as u32)
+    }
+}
+
+/// [`fn@rewrite::sum_of`] a packet.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sum(ctx: *mut xdp_md, at: u32, length: u32) -> u64 {
+    rewrite::sum_of(Context(ctx).frame(), at as usize, length as usize)
 }
 
 /// Sends the packet by a device.
@@ -66,9 +81,10 @@ pub(super) fn rewrite<F: Family>(
 ) -> Option<()> {
     let frame = context.frame();
     if method == Method::Nat {
-        rewrite::translate(frame, packet, to)?;
+        rewrite::relay(frame, packet, to)?;
+    } else {
+        rewrite::decrement_ttl(frame, packet)?;
     }
-    rewrite::decrement_ttl(frame, packet)?;
     rewrite::link::<F, _>(context, packet.l3, hop)
 }
 
@@ -200,6 +216,27 @@ pub(super) fn tunnel<F: Family>(
     u32::from(done.is_some())
 }
 
+/// Puts IP in IP around a packet of the most common kind, from and to these addresses, for a hop without a tag.
+#[inline(always)]
+pub(super) fn wrap<I: Staged, O: Family>(
+    ctx: *mut xdp_md,
+    (src, dst): (O::Addr, O::Addr),
+    hop: &Hop,
+) -> Option<()> {
+    let mut context = Context(ctx);
+    let packet = &I::known(context.frame())?;
+    rewrite::decrement_ttl(context.frame(), packet)?;
+    let outer: Outer<O> = Outer {
+        src,
+        dst,
+        encap: Encap::IpIp,
+        port: 0,
+        checksum: false,
+        hash: of_flow(packet),
+    };
+    rewrite::around(&mut context, packet, &outer, hop, size_of::<Ethernet>())
+}
+
 /// What goes around a packet.
 #[inline(always)]
 fn outer<I: Family, O: Family>(
@@ -208,17 +245,21 @@ fn outer<I: Family, O: Family>(
     src: O::Addr,
     dst: O::Addr,
 ) -> Outer<O> {
-    let tuple = &packet.tuple;
-    let ports = u32::from(tuple.sport) << 16 | u32::from(tuple.dport);
     Outer {
         src,
         dst,
         encap: Encap::of(backend.encap),
         port: backend.tunnel_port,
         checksum: backend.flags & backend_flags::TUNNEL_CHECKSUM != 0,
-        hash: xdp::decide::schedule::hash(
-            I::fold(tuple.src) ^ I::fold(tuple.dst).rotate_left(16),
-            ports,
-        ),
+        hash: of_flow(packet),
     }
+}
+
+/// A hash of a packet's flow.
+#[inline(always)]
+fn of_flow<F: Family>(packet: &Packet<F>) -> u32 {
+    let tuple = &packet.tuple;
+    let ports = u32::from(tuple.sport) << 16 | u32::from(tuple.dport);
+    let addresses = F::fold(tuple.src) ^ F::fold(tuple.dst).rotate_left(16);
+    xdp::decide::schedule::hash(addresses, ports)
 }

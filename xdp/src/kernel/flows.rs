@@ -21,12 +21,16 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 /// What hashes depend on. The loader puts a secret here, always the same for the same tables.
 #[unsafe(no_mangle)]
 static FLOW_SECRET: u64 = 0;
-/// How many buckets there are for established flows, in each family; the loader's too.
+/// How many buckets there are for established flows, in each family, and how many of them are near; the loader's too.
 #[unsafe(no_mangle)]
 static FLOW_BUCKETS: u32 = crate::abi::buckets(crate::abi::FLOWS);
+#[unsafe(no_mangle)]
+static FLOW_NEAR: u32 = crate::abi::near(crate::abi::buckets(crate::abi::FLOWS));
 /// The same for handshakes.
 #[unsafe(no_mangle)]
 static PENDING_BUCKETS: u32 = crate::abi::buckets(crate::abi::PENDING);
+#[unsafe(no_mangle)]
+static PENDING_NEAR: u32 = crate::abi::near(crate::abi::buckets(crate::abi::PENDING));
 
 macro_rules! buckets {
     ($family:ident, $flows:ident, $pending:ident) => {
@@ -44,6 +48,17 @@ macro_rules! buckets {
                     core::ptr::read_volatile(match table {
                         Table::Established => &raw const FLOW_BUCKETS,
                         Table::Pending => &raw const PENDING_BUCKETS,
+                    })
+                }
+            }
+
+            #[inline(always)]
+            fn near(&self, table: Table) -> u32 {
+                // SAFETY: as above.
+                unsafe {
+                    core::ptr::read_volatile(match table {
+                        Table::Established => &raw const FLOW_NEAR,
+                        Table::Pending => &raw const PENDING_NEAR,
                     })
                 }
             }

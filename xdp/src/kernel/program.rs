@@ -3,7 +3,11 @@
 use aya_ebpf::bindings::{xdp_action, xdp_md};
 use xdp::{
     decide::{self, Action, Entry, Fresh, Road, Stage, Table, Tables},
-    packet::{self, Kind, Packet, Parsed, header::Ethernet},
+    flows::Place,
+    packet::{
+        self, Kind, Packet, Parsed,
+        header::{Ethernet, proto, tcp_flags::SYN},
+    },
     rewrite::Room,
 };
 
@@ -12,7 +16,7 @@ use super::{
     stages::{NO_DEVICE, Staged, apart, bounded, kernel},
     tables::{Kernel, lookup, map},
 };
-use crate::abi::{Family, Flow, Hop, Method, Reason, Tuple, V4, V6};
+use crate::abi::{Encap, Family, Flow, Hop, Method, Reason, Tuple, V4, V6, Way, backend_flags};
 
 /// What [`fn@short_road`] returns of a packet that must go the whole road.
 const WHOLE4: u32 = 0x104;
@@ -44,12 +48,21 @@ fn common<F: Staged>(ctx: *mut xdp_md, whole: u32) -> u32
 where
     Kernel: Tables<F>,
 {
-    let mut action = common_road::<F>(ctx);
+    // Of a packet whose flow is not found, where that would be; of one that leaves through a tunnel, the way. (As one
+    // structure, they would be made 0 by a function.)
+    let mut place = Place::default();
+    let mut way = core::ptr::null();
+    let mut action = common_road::<F>(ctx, &mut place, &mut way);
     if action == FRESH {
-        action = fresh_road::<F>(ctx, whole);
+        action = fresh_road::<F>(ctx, place, &mut way, whole);
     }
     if action & WRAP != 0 {
-        return match F::wrap(ctx, action & !WRAP) {
+        let backend = action & !WRAP;
+        action = wrapped::<F>(ctx, backend, way);
+        if action != OTHER {
+            return action;
+        }
+        return match F::wrap(ctx, backend) {
             NO_DEVICE => dropped(Reason::NoRoom as u32),
             // SAFETY: the context is the program's argument.
             device => act::leave(device, unsafe { (*ctx).ingress_ifindex }),
@@ -70,6 +83,37 @@ const CHOSEN: u32 = 0x102;
 /// would be too large.
 const WRAP: u32 = 1 << 31;
 
+/// Puts IP in IP around a packet of the most common kind, by the way to the backend of a slot, and sends it. [`OTHER`]: this
+/// tunnel is another, or its device has tags.
+#[inline(never)]
+fn wrapped<F: Staged>(ctx: *mut xdp_md, slot: u32, way: *const Way) -> u32
+where
+    Kernel: Tables<F>,
+{
+    let Some(backend) = Tables::<F>::backend(&apart(), slot) else {
+        return OTHER;
+    };
+    if way.is_null() {
+        return OTHER;
+    }
+    // SAFETY: tables' values are readable.
+    let (backend, way) = unsafe { (&*backend.as_ptr(), &*way) };
+    let hop = &way.hop;
+    if Encap::of(backend.encap) != Encap::IpIp || hop.vlan != 0 {
+        return OTHER;
+    }
+    let done = if backend.flags & backend_flags::V6 != 0 {
+        act::wrap::<F, V6>(ctx, (way.source, backend.address), hop)
+    } else {
+        act::wrap::<F, V4>(ctx, (way.source.a, backend.address.a), hop)
+    };
+    if done.is_none() {
+        return dropped(Reason::NoRoom as u32);
+    }
+    // SAFETY: the context is the program's argument.
+    act::leave(hop.ifindex, unsafe { (*ctx).ingress_ifindex })
+}
+
 /// What the Ethernet header says that follows.
 #[inline(always)]
 fn ethertype(ctx: *mut xdp_md) -> Option<u16> {
@@ -79,31 +123,33 @@ fn ethertype(ctx: *mut xdp_md) -> Option<u16> {
 
 /// The short road for the most common packets alone: all offsets are constants, and few registers are needed.
 #[inline(never)]
-fn common_road<F: Staged>(ctx: *mut xdp_md) -> u32
+fn common_road<F: Staged>(ctx: *mut xdp_md, place: &mut Place, way: &mut *const Way) -> u32
 where
     Kernel: Tables<F>,
 {
     let Some(packet) = F::common(Context(ctx).frame()) else {
         return OTHER;
     };
-    let Some(flow) = apart().look(Table::Established, &packet.tuple) else {
+    let its = apart().place(&packet.tuple);
+    let Some(flow) = apart().look(Table::Established, its, &packet.tuple) else {
+        *place = its;
         return FRESH;
     };
-    established(ctx, &packet, flow, true).unwrap_or(OTHER)
+    established(ctx, &packet, flow, Some(way)).unwrap_or(OTHER)
 }
 
 /// The short road of a flow's first packet, in two functions: each needs the stack, and would take the established
 /// ones' registers, which are many times as many. So each reads the packet again.
 #[inline(always)]
-fn fresh_road<F: Staged>(ctx: *mut xdp_md, whole: u32) -> u32
+fn fresh_road<F: Staged>(ctx: *mut xdp_md, place: Place, way: &mut *const Way, whole: u32) -> u32
 where
     Kernel: Tables<F>,
 {
-    let chosen = elected::<F>(ctx);
+    let chosen = elected::<F>(ctx, place);
     if chosen == NONE {
         return OTHER;
     }
-    let action = begun::<F>(ctx, chosen);
+    let action = begun::<F>(ctx, place, chosen, way);
     if action != CHOSEN {
         return action;
     }
@@ -119,7 +165,7 @@ const NONE: u64 = u64::MAX;
 
 /// [`fn@decide::elect`]: the slots of service (high) and backend, or [`NONE`].
 #[inline(never)]
-fn elected<F: Staged>(ctx: *mut xdp_md) -> u64
+fn elected<F: Staged>(ctx: *mut xdp_md, place: Place) -> u64
 where
     Kernel: Tables<F>,
 {
@@ -127,7 +173,7 @@ where
     let Some(packet) = F::common(Context(ctx).frame()) else {
         return NONE;
     };
-    match decide::elect(&kernel, &packet) {
+    match decide::elect(&kernel, &packet, place) {
         Some((service, backend)) => u64::from(service) << 32 | u64::from(backend),
         None => NONE,
     }
@@ -135,18 +181,29 @@ where
 
 /// [`fn@decide::fresh`], and the packet is sent; [`CHOSEN`] if the rest is for the whole road.
 #[inline(never)]
-fn begun<F: Staged>(ctx: *mut xdp_md, chosen: u64) -> u32
+fn begun<F: Staged>(ctx: *mut xdp_md, place: Place, chosen: u64, way: &mut *const Way) -> u32
 where
     Kernel: Tables<F>,
 {
     let kernel = kernel(ctx);
-    let Some(packet) = F::common(Context(ctx).frame()) else {
+    let Some(mut packet) = F::known(Context(ctx).frame()) else {
         return OTHER;
     };
+    if packet.tuple.proto == proto::TCP {
+        // As every segment for which a backend was found.
+        packet.tcp_flags = SYN;
+    }
     let (service, backend) = ((chosen >> 32) as u32, chosen as u32);
-    match decide::fresh(&kernel, &packet, service, backend) {
-        Fresh::Left(left) if left.method == Method::Tunnel => WRAP | backend,
-        Fresh::Left(left) => sent(ctx, &packet, left.method, &left.to, &left.hop),
+    match decide::fresh(&kernel, &packet, place, (service, backend)) {
+        Fresh::Left(leaves) if leaves.method == Method::Tunnel => {
+            *way = leaves.way.as_ptr();
+            WRAP | backend
+        }
+        Fresh::Left(leaves) => {
+            // SAFETY: of the flow in hand, which nobody else uses while the program runs.
+            let hop = unsafe { &*leaves.hop.as_ptr() };
+            sent(ctx, &packet, leaves.method, &leaves.to, hop)
+        }
         Fresh::Chosen => CHOSEN,
     }
 }
@@ -172,7 +229,7 @@ where
 {
     if packet.kind == Kind::Whole
         && let Some(flow) = apart().flow(Table::Established, &packet.tuple)
-        && let Some(action) = established(ctx, &bounded(packet), flow, false)
+        && let Some(action) = established(ctx, &bounded(packet), flow, None)
     {
         return action;
     }
@@ -186,14 +243,14 @@ where
     whole
 }
 
-/// The short road of a whole packet; none if it must go the whole one. `tunnels`: also that of one that leaves through
-/// a tunnel, which is not done here ([`WRAP`]).
+/// The short road of a whole packet; none if it must go the whole one. One that leaves through a tunnel may go it too if
+/// its way is asked for; the tunnel is not done here ([`WRAP`]).
 #[inline(always)]
 fn established<F: Staged>(
     ctx: *mut xdp_md,
     packet: &Packet<F>,
     flow: Entry<Flow<F>>,
-    tunnels: bool,
+    way: Option<&mut *const Way>,
 ) -> Option<u32>
 where
     Kernel: Tables<F>,
@@ -202,8 +259,9 @@ where
         ctx: ctx.cast(),
         ifindex: 0,
     };
-    let kept = decide::established(&kernel, packet, flow, tunnels)?;
-    if kept.method == Method::Tunnel {
+    let kept = decide::established(&kernel, packet, flow, way.is_some())?;
+    if let (Some(to), Some(way)) = (kept.way, way) {
+        *way = to.as_ptr();
         return Some(WRAP | kept.backend);
     }
     // SAFETY: a map's value is readable.

@@ -28,6 +28,8 @@ pub(super) trait Staged: Family {
     fn chosen(ctx: *mut xdp_md, service: u32, backend: u32) -> bool;
     /// The packet, if it is of the most common kind.
     fn common(frame: Frame) -> Option<Packet<Self>>;
+    /// The packet, if it is known to be of the most common kind.
+    fn known(frame: Frame) -> Option<Packet<Self>>;
     /// Puts a tunnel around a packet of the most common kind, by the way that is remembered for its backend. The device
     /// that it leaves by, [`NO_DEVICE`] if that could not be done.
     fn wrap(ctx: *mut xdp_md, backend: u32) -> u32;
@@ -108,7 +110,7 @@ pub(super) fn bounded<F: Family>(packet: &Packet<F>) -> Packet<F> {
 
 macro_rules! stages {
     ($family:ident, $work:ident, $error:ident, $recall:ident, $follow:ident, $choose:ident, $begin:ident, $keep:ident, $trace:ident,
-     $plain:ident, $tunnel:ident, $inner:ident, $answer:ident, $home:ident, $learn:ident, $take:ident, $ready:ident, $chosen:ident, $common:ident, $splice:ident, $greet:ident,
+     $plain:ident, $tunnel:ident, $inner:ident, $answer:ident, $home:ident, $learn:ident, $take:ident, $ready:ident, $chosen:ident, $common:ident, $known:ident, $splice:ident, $greet:ident,
      $returned:ident) => {
         impl Staged for $family {
             #[inline(always)]
@@ -119,6 +121,11 @@ macro_rules! stages {
             #[inline(always)]
             fn common(frame: Frame) -> Option<Packet<$family>> {
                 packet::$common(frame)
+            }
+
+            #[inline(always)]
+            fn known(frame: Frame) -> Option<Packet<$family>> {
+                packet::$known(frame)
             }
 
             #[inline(always)]
@@ -404,11 +411,11 @@ macro_rules! stages {
 
 stages!(
     V4, WORK4, error4, recall4, follow4, choose4, begin4, keep4, trace4, plain4, tunnel4, inner4,
-    answer4, home4, learn4, take4, ready4, chosen4, common4, splice4, greet4, returned4
+    answer4, home4, learn4, take4, ready4, chosen4, common4, known4, splice4, greet4, returned4
 );
 stages!(
     V6, WORK6, error6, recall6, follow6, choose6, begin6, keep6, trace6, plain6, tunnel6, inner6,
-    answer6, home6, learn6, take6, ready6, chosen6, common6, splice6, greet6, returned6
+    answer6, home6, learn6, take6, ready6, chosen6, common6, known6, splice6, greet6, returned6
 );
 
 /// The tables without a packet.

@@ -7,7 +7,7 @@ use aya_ebpf::helpers::{
 };
 use xdp::{
     decide::{Entry, Inserted, Journey, Route, Table, Tables},
-    flows::{self, Buckets},
+    flows::{self, Buckets, Place},
     packet::Frame,
     rewrite::Room,
 };
@@ -94,8 +94,18 @@ macro_rules! tables {
             }
 
             #[inline(always)]
-            fn look(&self, table: Table, key: &Tuple<$family>) -> Option<Entry<Flow<$family>>> {
-                flows::find(self, table, key)
+            fn place(&self, key: &Tuple<$family>) -> Place {
+                Place::of(key, Buckets::<$family>::secret(self))
+            }
+
+            #[inline(always)]
+            fn look(
+                &self,
+                table: Table,
+                place: Place,
+                key: &Tuple<$family>,
+            ) -> Option<Entry<Flow<$family>>> {
+                flows::find(self, table, place, key)
             }
 
             #[inline(always)]
@@ -109,11 +119,14 @@ macro_rules! tables {
             }
 
             #[inline(always)]
-            fn add(&self, table: Table, key: &Tuple<$family>) -> Inserted {
-                let Some(draft) = super::flows::draft() else {
-                    return Inserted::Full;
-                };
-                flows::add(self, table, key, draft)
+            fn add(
+                &self,
+                table: Table,
+                place: Place,
+                key: &Tuple<$family>,
+                draft: Entry<Flow<$family>>,
+            ) -> Inserted {
+                flows::add(self, table, place, key, draft)
             }
 
             #[inline(always)]

@@ -84,6 +84,52 @@ pub fn common6(frame: Frame) -> Option<Packet<V6>> {
     })
 }
 
+/// Reads a frame again that [`common4`] has read before, and finds the same but for TCP's flags.
+#[inline(always)]
+pub fn known4(frame: Frame) -> Option<Packet<V4>> {
+    const L4: usize = L3 + size_of::<Ipv4>();
+    let part = frame.part(L3, size_of::<Ipv4>() + size_of::<u32>())?;
+    let ip: Ipv4 = part.read(0)?;
+    let (sport, dport) = halves(part.read(L4 - L3)?);
+    Some(Packet {
+        l3: L3,
+        l4: L4,
+        tuple: Tuple::new(ip.src, ip.dst, sport, dport, ip.proto),
+        length: u32::from(u16::from_be(ip.length)),
+        kind: Kind::Whole,
+        ttl: ip.ttl,
+        tos: ip.tos,
+        tcp_flags: 0,
+        dont_fragment: ip.fragment & 0x4000_u16.to_be() != 0,
+        id: 0,
+        inner_l3: 0,
+        inner_l4: 0,
+    })
+}
+
+/// The same of IPv6.
+#[inline(always)]
+pub fn known6(frame: Frame) -> Option<Packet<V6>> {
+    const L4: usize = L3 + size_of::<Ipv6>();
+    let part = frame.part(L3, size_of::<Ipv6>() + size_of::<u32>())?;
+    let ip: Ipv6 = part.read(0)?;
+    let (sport, dport) = halves(part.read(L4 - L3)?);
+    Some(Packet {
+        l3: L3,
+        l4: L4,
+        tuple: Tuple::new(ip.src, ip.dst, sport, dport, ip.next),
+        length: size_of::<Ipv6>() as u32 + u32::from(u16::from_be(ip.length)),
+        kind: Kind::Whole,
+        ttl: ip.hops,
+        tos: (u32::from_be(ip.word) >> 20) as u8,
+        tcp_flags: 0,
+        dont_fragment: true,
+        id: 0,
+        inner_l3: 0,
+        inner_l4: 0,
+    })
+}
+
 /// TCP's flags, 0 of UDP, if the lengths in the transport header can be true.
 #[inline(always)]
 fn transport(frame: Frame, l4: usize, protocol: u8, payload: usize) -> Option<u8> {
@@ -103,10 +149,15 @@ fn transport(frame: Frame, l4: usize, protocol: u8, payload: usize) -> Option<u8
 /// Both ports, read as one word.
 #[inline(always)]
 fn ports(frame: Frame, l4: usize) -> Option<(u16, u16)> {
-    let ports: u32 = frame.read(l4)?;
-    Some(if cfg!(target_endian = "little") {
-        (ports as u16, (ports >> 16) as u16)
+    frame.read(l4).map(halves)
+}
+
+/// The halves of a word, in the packet's order.
+#[inline(always)]
+fn halves(word: u32) -> (u16, u16) {
+    if cfg!(target_endian = "little") {
+        (word as u16, (word >> 16) as u16)
     } else {
-        ((ports >> 16) as u16, ports as u16)
-    })
+        ((word >> 16) as u16, word as u16)
+    }
 }

@@ -93,6 +93,45 @@ impl Frame {
     }
 }
 
+/// A part of a frame whose bytes are all there: one check for many reads and writes, whose own are of constants.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    at: usize,
+    length: usize,
+}
+
+impl Frame {
+    /// Its part of `length` bytes at an offset; none if that does not lie wholly in the frame.
+    #[inline(always)]
+    pub fn part(&self, offset: usize, length: usize) -> Option<Part> {
+        let at = self.at(offset);
+        (at.wrapping_add(length) <= self.end).then_some(Part { at, length })
+    }
+}
+
+impl Part {
+    /// The value at an offset of the part, none if it does not lie wholly in it.
+    #[inline(always)]
+    pub fn read<T: Plain>(&self, offset: usize) -> Option<T> {
+        if offset + size_of::<T>() > self.length {
+            return None;
+        }
+        // SAFETY: it lies in the frame, and any bits are a `T`.
+        Some(unsafe { load(self.at.wrapping_add(offset) as *const T) })
+    }
+
+    /// Puts a value at an offset of the part; none if it does not lie wholly in it.
+    #[inline(always)]
+    pub fn write<T: Plain>(&self, offset: usize, value: T) -> Option<()> {
+        if offset + size_of::<T>() > self.length {
+            return None;
+        }
+        // SAFETY: it lies in the frame.
+        unsafe { store(self.at.wrapping_add(offset) as *mut T, value) };
+        Some(())
+    }
+}
+
 /// Reads from any address.
 ///
 /// # Safety

@@ -15,7 +15,7 @@ mod v6;
 
 pub(crate) use self::frame::merge;
 pub use self::{
-    common::{common4, common6},
+    common::{common4, common6, known4, known6},
     frame::Frame,
     icmp::{Inside, Narrow, narrow, next_hop_mtu},
 };

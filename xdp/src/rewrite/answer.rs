@@ -114,7 +114,7 @@ fn answer<F: Family, R: Room>(
     if F::IS_V6 {
         sum.pseudo::<F>(from, to, proto::ICMPV6, (length - F::HEADER) as u32);
     }
-    sum.range(frame, l4, length - F::HEADER)?;
+    sum.range(room, l4, length - F::HEADER)?;
     icmp.checksum = sum.checksum();
     frame.write(l4, icmp)
 }

@@ -28,6 +28,19 @@ impl Delta {
         self.0 += u64::from(!old) + u64::from(new);
     }
 
+    /// A word of 16 bits became this much less, without a borrow.
+    #[inline(always)]
+    pub(super) fn less(&mut self, by: u16) {
+        self.0 += u64::from(!by);
+    }
+
+    /// The checksum after that alone (RFC 1141): fewer instructions.
+    #[inline(always)]
+    pub(super) fn mend_less(by: u16, checksum: u16) -> u16 {
+        let sum = u32::from(checksum) + u32::from(by);
+        (sum + u32::from(sum >= 0xffff)) as u16
+    }
+
     /// An address became another.
     #[inline(always)]
     pub(super) fn address<F: Family>(&mut self, old: F::Addr, new: F::Addr) {

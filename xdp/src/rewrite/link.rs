@@ -9,6 +9,8 @@ use crate::{
     },
 };
 
+/// Where the ethertype is: behind both addresses.
+const ETHERTYPE: usize = 12;
 /// 802.1Q, network byte order.
 const TAG: u16 = 0x8100_u16.to_be();
 
@@ -38,19 +40,17 @@ pub(super) fn header_length(hop: &Hop) -> usize {
 #[inline(always)]
 pub(super) fn put<F: Family>(frame: Frame, hop: &Hop) -> Option<()> {
     let ethertype = F::ETHERTYPE.to_be();
-    let tagged = hop.vlan != 0;
-    let ethernet = Ethernet {
-        target: hop.target,
-        source: hop.source,
-        ethertype: if tagged { TAG } else { ethertype },
-    };
-    frame.write(0, ethernet)?;
-    if tagged {
-        let tag = Tag {
-            tci: hop.vlan.to_be(),
-            ethertype,
-        };
-        frame.write(size_of::<Ethernet>(), tag)?;
+    if hop.vlan == 0 {
+        let header = frame.part(0, size_of::<Ethernet>())?;
+        header.write(0, hop.addresses())?;
+        return header.write(ETHERTYPE, ethertype);
     }
-    Some(())
+    let header = frame.part(0, size_of::<Ethernet>() + size_of::<Tag>())?;
+    header.write(0, hop.addresses())?;
+    header.write(ETHERTYPE, TAG)?;
+    let tag = Tag {
+        tci: hop.vlan.to_be(),
+        ethertype,
+    };
+    header.write(size_of::<Ethernet>(), tag)
 }

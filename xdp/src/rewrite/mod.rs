@@ -23,11 +23,12 @@ pub use self::{
     answer::{too_big, ttl_exceeded, unreachable},
     icmp::translate_icmp_error,
     link::link,
-    nat::{decrement_ttl, translate},
+    nat::{decrement_ttl, relay, translate},
     room::Room,
     splice::{splice, splice_icmp_error},
+    sum::sum_of,
     tcp::{clamp_mss, offered_mss, syn_ack},
-    tunnel::{Outer, encapsulate, overhead},
+    tunnel::{Outer, around, encapsulate, overhead},
 };
 
 #[cfg(test)]

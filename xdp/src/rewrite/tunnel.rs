@@ -71,7 +71,18 @@ pub fn encapsulate<I: Family, O: Family, R: Room>(
     outer: &Outer<O>,
     hop: &Hop,
 ) -> Option<()> {
-    let l3 = link::header_length(hop);
+    around(room, packet, outer, hop, link::header_length(hop))
+}
+
+/// The same where it is known that the link-layer header will be `l3` bytes long.
+#[inline(always)]
+pub fn around<I: Family, O: Family, R: Room>(
+    room: &mut R,
+    packet: &Packet<I>,
+    outer: &Outer<O>,
+    hop: &Hop,
+    l3: usize,
+) -> Option<()> {
     let checksum = if outer.checksum && outer.encap != Encap::IpIp {
         implied(room.frame(), packet)
     } else {

@@ -5,14 +5,17 @@
 use std::os::fd::FromRawFd;
 
 use control::spec::L4Spec;
-use xdp::abi::{Backend, FlowState, Hop, Service, Tuple, V4};
+use xdp::abi::{Backend, FlowState, Service, Settings, Tick, V4, Way};
 
 use super::*;
-use crate::{load::object::load, sys::Put};
+use crate::{
+    load::object::load,
+    sys::{Put, Table},
+};
 
-/// `BPF_MAP_TYPE_ARRAY`, `BPF_MAP_TYPE_LRU_HASH`.
+/// `BPF_MAP_TYPE_ARRAY`, and `BPF_F_MMAPABLE`.
 const ARRAY: u32 = 2;
-const LRU_HASH: u32 = 9;
+const MMAPABLE: u32 = 1 << 10;
 
 /// The first fields of what `BPF_MAP_CREATE` takes.
 #[repr(C)]
@@ -26,13 +29,13 @@ struct NewMap {
 }
 
 /// A map as the version before made it, pinned.
-fn old<K: Plain, V: Plain>(directory: &Path, name: &str, kind: u32, entries: u32) -> Table<K, V> {
+fn old<V: Plain>(directory: &Path, name: &str, entries: u32, flags: u32) -> Table<u32, V> {
     let mut new = NewMap {
-        kind,
-        key_size: size_of::<K>() as u32,
+        kind: ARRAY,
+        key_size: size_of::<u32>() as u32,
         value_size: size_of::<V>() as u32,
         max_entries: entries,
-        flags: 0,
+        flags,
         rest: [0; 11],
     };
     // SAFETY: the argument is as long as is said, and outlives the call.
@@ -56,17 +59,17 @@ fn what_the_version_before_left_is_taken_over() {
         "/sys/fs/bpf/aplomb-carry-test-{}",
         std::process::id()
     ));
-    let before = pin.join("v1");
+    let before = pin.join("v2");
     bpffs::prepare(&pin).unwrap();
     bpffs::create(&before).unwrap();
-    let services: Table<u32, Service> = old(&before, "SERVICES", ARRAY, xdp::abi::SERVICES);
+    let services: Table<u32, Service> = old(&before, "SERVICES", xdp::abi::SERVICES, 0);
     let service = Service {
         flags: 1,
         timeout: 77,
         ..Service::default()
     };
     let _ = services.put(&3, &service, Put::Any).unwrap();
-    let backends: Table<u32, Backend> = old(&before, "BACKENDS", ARRAY, xdp::abi::BACKENDS);
+    let backends: Table<u32, Backend> = old(&before, "BACKENDS", xdp::abi::BACKENDS, 0);
     let backend = Backend {
         flags: 1,
         weight: 5,
@@ -74,33 +77,45 @@ fn what_the_version_before_left_is_taken_over() {
         ..Backend::default()
     };
     let _ = backends.put(&7, &backend, Put::Any).unwrap();
-    let settings: Table<u32, OldSettings> = old(&before, "SETTINGS", ARRAY, 1);
-    let left = OldSettings {
+    let settings: Table<u32, Settings> = old(&before, "SETTINGS", 1, 0);
+    let left = Settings {
         generation: 41,
-        trace: 0,
         seed: 9,
         source_ports: 5,
         timeouts: [6; FlowState::COUNT],
         flags: settings_flags::SERVICES,
-        zero: [0; 2],
+        trace: 0,
+        trace_until: Tick(0),
+        zero: 0,
+        secret: [7, 8],
     };
     let _ = settings.put(&0, &left, Put::Any).unwrap();
-    let flows: Table<Tuple<V4>, Flow<V4>> = old(&before, "FLOWS4", LRU_HASH, 1024);
+    // One that would lead astray.
+    let _: Table<u32, Way> = old(&before, "WAYS", xdp::abi::BACKENDS, 0);
+    let flows: Table<u32, OldBucket<V4>> = old(&before, "FLOWS4", 64, MMAPABLE);
     let key = |n: u16| Tuple::new(1, 2, n, 80, 6);
-    for n in 0..200 {
+    let put = |n: u16, expires: u32| {
+        let index = u32::from(n) / LANES as u32;
+        let lane = usize::from(n) % LANES;
+        let mut bucket = flows.get(&index).unwrap().unwrap();
+        bucket.tags[lane / 4] |= 0x8001 << (16 * (lane % 4));
         let flow = Flow {
             backend: 7,
             service: 3,
-            expires: now().0 + 1000 + u32::from(n),
+            expires: now().0 + expires,
             delta: 12345,
             hop: Hop {
-                generation: 41,
+                generation: 42,
                 ifindex: 2,
                 ..Hop::default()
             },
             ..Flow::default()
         };
-        let _ = flows.put(&key(n), &flow, Put::Any).unwrap();
+        bucket.slots[Hits::nth(lane).slot()] = Slot { key: key(n), flow };
+        let _ = flows.put(&index, &bucket, Put::Any).unwrap();
+    };
+    for n in 0..200 {
+        put(n, 1000 + u32::from(n));
     }
     let spec = L4Spec {
         pin: pin.clone(),
@@ -113,22 +128,21 @@ fn what_the_version_before_left_is_taken_over() {
     assert!(loaded.adopted);
     assert_ne!(maps.settings().flags & settings_flags::CARRYING, 0);
     assert_ne!(maps.settings().flags & settings_flags::SERVICES, 0);
-    assert_eq!(maps.settings().generation, 42, "ways are looked for anew");
+    assert_eq!(maps.settings().generation, 41);
+    assert_eq!(maps.settings().secret, [7, 8]);
     assert_eq!(maps.services.get(&3).unwrap().unwrap().timeout, 77);
     assert_eq!(maps.backends.get(&7).unwrap().unwrap().weight, 5);
     // One more begins while the old program still runs.
-    let late = Flow {
-        backend: 7,
-        expires: now().0 + 5000,
-        ..Flow::default()
-    };
-    let _ = flows.put(&key(999), &late, Put::Any).unwrap();
+    put(499, 5000);
     loaded.forget_outgrown().unwrap();
     let maps = &loaded.maps;
     assert_eq!(maps.settings().flags & settings_flags::CARRYING, 0);
-    for n in (0..200).chain([999]) {
+    for n in (0..200).chain([499]) {
         let flow = maps.v4.flows.get(&key(n)).unwrap();
-        assert_eq!((flow.backend, flow.delta, flow.hop.generation), (7, 0, 0));
+        assert_eq!(
+            (flow.backend, flow.delta, flow.hop),
+            (7, 12345, Hop::default())
+        );
     }
     assert!(!before.exists(), "its pins are taken out");
     drop(loaded);

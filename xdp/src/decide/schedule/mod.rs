@@ -55,6 +55,25 @@ pub fn schedule<F: Family, T: Tables<F>>(
     }
 }
 
+/// As [`schedule`], for the short road: in turn at once if the next of the ring takes new work. (If not, it goes on from there.)
+#[inline(always)]
+pub(super) fn at_once<F: Family, T: Tables<F>>(
+    tables: &T,
+    service: Entry<Service>,
+    slot: u32,
+    tuple: &Tuple<F>,
+) -> u32 {
+    if Scheduler::of(get!(service.scheduler)) == Scheduler::Ring {
+        let chosen = ring::next(tables, slot, Span::of(get!(service.table)));
+        if let Some(chosen) = chosen
+            && usable(tables, chosen).is_some()
+        {
+            return chosen;
+        }
+    }
+    schedule(tables, service, slot, tuple)
+}
+
 /// Chooses by the rules that know no destination: from numbers alone, so that it is one function for both families.
 /// `key` and `more` are what hash tables hash.
 #[inline(always)]

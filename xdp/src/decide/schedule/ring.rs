@@ -10,15 +10,9 @@ use crate::abi::{Family, RING_TRIES, Scheduler};
 /// The next of the ring that takes new work.
 #[inline(always)]
 pub(super) fn turn<F: Family, T: Tables<F>>(tables: &T, service: u32, span: Span) -> u32 {
-    if span.length == 0 {
-        return NO_SLOT;
-    }
     let mut tries = 0;
     while tries < RING_TRIES {
-        let Some(turn) = tables.turn(service) else {
-            break;
-        };
-        let Some(slot) = tables.scheduled(span.start.wrapping_add(turn % span.length)) else {
+        let Some(slot) = next(tables, service, span) else {
             break;
         };
         if tables.weigh(slot, Scheduler::Lc as u32) != NEVER {
@@ -27,6 +21,16 @@ pub(super) fn turn<F: Family, T: Tables<F>>(tables: &T, service: u32, span: Span
         tries += 1;
     }
     NO_SLOT
+}
+
+/// The next of the ring.
+#[inline(always)]
+pub(super) fn next<F: Family, T: Tables<F>>(tables: &T, service: u32, span: Span) -> Option<u32> {
+    if span.length == 0 {
+        return None;
+    }
+    let turn = tables.turn(service)?;
+    tables.scheduled(span.start.wrapping_add(turn % span.length))
 }
 
 /// The less busy of two members that are drawn by weight (the ring holds each as often as its weight says).

@@ -4,6 +4,7 @@ use super::{ACK, CLIENT, SYN, Site, tcp, udp};
 use crate::{
     abi::{Flow, FlowState, Hop, Scheduler, V4, service_flags},
     decide::{Action, Choice, Fresh, NO_SLOT, Road, Stage, Verdict, elect, fresh, perform},
+    flows::Place,
     packet::Packet,
 };
 
@@ -15,15 +16,15 @@ const TUNNEL: u8 = 2;
 fn send(site: &Site, packet: &Packet<V4>) -> (bool, Verdict<V4>) {
     let memory = &site.memory;
     let mut verdict = Verdict::new(packet.tuple);
-    let Some((service, backend)) = elect(memory, packet) else {
+    let Some((service, backend)) = elect(memory, packet, Place::default()) else {
         return (false, site.send(packet));
     };
     (verdict.service, verdict.backend) = (service, backend);
     (verdict.road, verdict.choice) = (Road::New, Choice::Scheduler);
-    match fresh(memory, packet, service, backend) {
+    match fresh(memory, packet, Place::default(), (service, backend)) {
         Fresh::Left(left) => {
             (verdict.action, verdict.method) = (Action::Forward, left.method as u8);
-            (verdict.to, verdict.hop) = (left.to, left.hop);
+            (verdict.to, verdict.hop) = (left.to, unsafe { *left.hop.as_ptr() });
             (true, verdict)
         }
         Fresh::Chosen => {
@@ -82,7 +83,7 @@ fn both_roads_leave_the_same_behind() {
 
 #[test]
 fn what_is_unusual_is_left_to_the_whole_road() {
-    let elected = |site: &Site, packet: &Packet<V4>| elect(&site.memory, packet);
+    let elected = |site: &Site, packet: &Packet<V4>| elect(&site.memory, packet, Place::default());
     let plain = tcp(CLIENT, 2000, SYN);
     let site = Site::new(Scheduler::Wlc, DIRECT, &[1]);
     assert_eq!(elected(&site, &plain), Some((0, 1)));

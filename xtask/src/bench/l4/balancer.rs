@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use xdp::abi::{
     Addr6, Backend, Counters, Endpoint, Family, FlowState, Iface, Mac, Plain, Scheduler, Service,
-    Settings, Tick, V4, V6, backend_flags, buckets, service_flags,
+    Settings, Tick, V4, V6, backend_flags, buckets, near, service_flags,
 };
 
 /// The running kernel's version.
@@ -49,7 +49,9 @@ impl Balancer {
             loader.map_max_entries(name, buckets(flows));
         }
         let flow_buckets = buckets(flows);
+        let near_buckets = near(flow_buckets);
         loader.override_global("FLOW_BUCKETS", &flow_buckets, true);
+        loader.override_global("FLOW_NEAR", &near_buckets, true);
         // The verifier of the guest's kernel does not follow ciphers.
         let ciphers = u8::from(kernel() > (6, 1));
         loader.override_global("QUIC_CIPHERS", &ciphers, true);
