@@ -4,7 +4,7 @@
 set -euo pipefail
 
 build=(gcc libc6-dev make)                        # C parts of crates: aws-lc, the allocator
-tests=("${build[@]}" curl iputils-ping procps python3 iproute2 nginx-light keepalived frr)   # clients, backends, namespaces, peers of VRRP
+tests=("${build[@]}" curl iputils-ping procps python3 iproute2 nftables nginx-light keepalived frr)   # clients, backends, namespaces, peers of VRRP
 fuzz=("${build[@]}" g++)                           # libFuzzer is C++
 bench=("${build[@]}" haproxy nginx-light libnginx-mod-stream wrk strace linux-perf python3-venv keepalived iproute2)
 guest=("${build[@]}" qemu-system-x86 iproute2)        # another kernel, emulated

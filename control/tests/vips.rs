@@ -179,7 +179,10 @@ fn what_makes_no_virtual_router_is_refused() {
             ", auth = { keys = [{ id = 1, key = { env = \"KEY\" } }], active = 2 }",
             "is not there",
         ),
-        (", accept = false", "always takes packets"),
+        (
+            ", priority = 255, accept = false",
+            "who owns the addresses takes packets to them",
+        ),
         (
             ", track = [{ interface = \"a\", process = \"b\" }]",
             "one thing is tracked at a time",

@@ -143,6 +143,11 @@ fn detail(vip: &VipStatus) -> String {
             .map(|peer| format!("SPLIT BRAIN: {peer} is master too")),
     );
     lines.extend(vip.faults.iter().map(|fault| format!("fault: {fault}")));
+    lines.extend(vip.routes.iter().map(|route| format!("route {route}")));
+    lines.extend(vip.rules.iter().map(|rule| format!("rule {rule}")));
+    if vip.refuses {
+        lines.push("packets to it are not taken (accept = false)".into());
+    }
     for track in &vip.track {
         let state = track.failing.as_deref().unwrap_or("good");
         let weight = track

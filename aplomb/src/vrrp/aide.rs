@@ -256,7 +256,10 @@ async fn once(what: &TrackKind, data_plane: &DataPlane) -> Result<(), String> {
         }
         TrackKind::DataPlane => data_plane(),
         // Others look at these.
-        TrackKind::Interface(_) | TrackKind::Service { .. } | TrackKind::Pool { .. } => Ok(()),
+        TrackKind::Interface(_)
+        | TrackKind::Service { .. }
+        | TrackKind::Pool { .. }
+        | TrackKind::Route(_) => Ok(()),
     }
 }
 

@@ -104,11 +104,16 @@ impl Bundle {
                 .map_or(0, |link| link.index);
         }
         let had = adopt && self.has_addresses(&tools.links);
+        for vip in self.vips.iter_mut().filter(|_| !had) {
+            vip.nothing_seen();
+        }
         for seat in &mut self.seats {
             if !had {
                 // What a process that crashed left behind: it may be another node's by now.
+                tools.job(Job::Clear(seat.ways()));
                 tools.job(Job::Give(seat.place(), seat.assigned()));
             }
+            seat.refuse(tools);
             if seat.index != 0 {
                 tools.job(Job::Arm(seat.place()));
             }
@@ -141,6 +146,7 @@ impl Bundle {
             if seat.held.is_some() {
                 seat.give(tools);
             }
+            tools.job(Job::Refuse(seat.id, Vec::new()));
             tools.job(Job::Disarm(seat.place()));
         }
     }
@@ -171,12 +177,15 @@ impl Bundle {
             if self.seats[at].vip != vip {
                 continue;
             }
-            if let Some(config) = self.seats[at].configure(plan, now) {
+            let config = self.seats[at].configure(plan, now);
+            self.seats[at].refuse(tools);
+            if let Some(config) = config {
                 let input = Input::Configure(Box::new(config));
                 self.handle(GroupInput::Member(Member(at), input), tools, now);
             }
             self.seats[at].told_priority = None;
             self.seats[at].readdress(tools);
+            self.seats[at].refuse(tools);
         }
     }
 
@@ -256,6 +265,7 @@ impl Bundle {
             (false, true) => {
                 seat.held = None;
                 seat.burst.stop();
+                seat.lose_ways(tools);
             }
             _ => {}
         }

@@ -1,5 +1,5 @@
-//! The thread that puts addresses on interfaces and takes them off: the kernel does so under a lock that others hold for
-//! milliseconds, and adverts must not wait for that.
+//! The thread that puts addresses on interfaces and takes them off, with the routes and rules that belong to them: the kernel
+//! does so under a lock that others hold for milliseconds, and adverts must not wait for that.
 
 use std::{
     fs, io,
@@ -17,7 +17,11 @@ use proto::vrrp::garp::MacAddr;
 use rustix::net::netdevice::name_to_index;
 use tokio::sync::oneshot;
 
-use super::mailbox::{Command, Sender};
+use super::{
+    filter::Filter,
+    mailbox::{Beside, Command, Sender},
+    ways::{Ways, WaysOf},
+};
 
 const NEW_LINK: u16 = 16;
 const DELETE_LINK: u16 = 17;
@@ -77,6 +81,16 @@ pub(super) enum Job {
     Take(u64, Place, Vec<VipAddress>),
     /// Take them off.
     Give(Place, Vec<VipAddress>),
+    /// Have a seat have these routes and rules, and no others.
+    Ways(u64, WaysOf),
+    /// Take away what a process that died may have left of these.
+    Clear(WaysOf),
+    /// Put back routes and rules that vanished.
+    Restore,
+    /// Refuse packets to these addresses of a seat, and to no others of it.
+    Refuse(u64, Vec<IpAddr>),
+    /// What a process that died left behind goes: all that should be there has been said.
+    Settle,
     /// Say when all before it is done.
     Barrier(oneshot::Sender<()>),
 }
@@ -88,6 +102,8 @@ pub(super) fn start(
 ) -> io::Result<(mpsc::Sender<Job>, JoinHandle<()>)> {
     let mut hand = Hand {
         requests: Requests::open()?,
+        ways: Ways::open()?,
+        filter: Filter::default(),
     };
     let (jobs, arriving) = mpsc::channel();
     let thread = thread::Builder::new()
@@ -103,6 +119,8 @@ pub(super) fn start(
 
 struct Hand {
     requests: Requests,
+    ways: Ways,
+    filter: Filter,
 }
 
 impl Hand {
@@ -118,6 +136,26 @@ impl Hand {
                 mailbox.send(Command::Taken(seat, outcome));
             }
             Job::Give(place, addresses) => self.give(&place, &addresses),
+            Job::Ways(seat, ways) => {
+                let outcome = self.ways.set(seat, ways);
+                mailbox.send(Command::Beside(seat, Beside::Ways, outcome));
+            }
+            Job::Clear(ways) => self.ways.clear(&ways),
+            Job::Restore => {
+                for (seat, outcome) in self.ways.restore() {
+                    mailbox.send(Command::Beside(seat, Beside::Ways, outcome));
+                }
+            }
+            Job::Refuse(seat, addresses) => {
+                let outcome = self.filter.refuse(seat, addresses);
+                mailbox.send(Command::Beside(seat, Beside::Refusal, outcome));
+            }
+            Job::Settle => {
+                self.ways.sweep();
+                for (seat, outcome) in self.filter.settle() {
+                    mailbox.send(Command::Beside(seat, Beside::Refusal, outcome));
+                }
+            }
             Job::Barrier(reply) => {
                 let _ = reply.send(());
             }
@@ -186,7 +224,8 @@ impl Hand {
     }
 }
 
-fn index_of(device: &str) -> io::Result<u32> {
+/// The index of a device.
+pub(super) fn index_of(device: &str) -> io::Result<u32> {
     let any = rustix::net::socket(
         rustix::net::AddressFamily::UNIX,
         rustix::net::SocketType::DGRAM,
@@ -246,7 +285,7 @@ fn up(index: u32) -> Request {
 }
 
 /// An attribute within another.
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let length = (value.len() + 4) as u16;
     let mut bytes = length.to_ne_bytes().to_vec();
     bytes.extend(kind.to_ne_bytes());

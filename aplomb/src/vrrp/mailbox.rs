@@ -1,4 +1,4 @@
-//! What the thread of virtual routers is told, and how it is woken.
+//! What the thread of virtual routers is told, and how it is woken. That of routes is woken in the same way.
 
 use std::{
     fmt, io,
@@ -23,6 +23,15 @@ pub enum Order {
     Resume,
 }
 
+/// What goes with addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// Routes and rules.
+    Ways,
+    /// Packets to them are refused.
+    Refusal,
+}
+
 /// What the thread is told.
 pub(super) enum Command {
     /// These vips, and no others.
@@ -33,6 +42,8 @@ pub(super) enum Command {
     InSync(bool),
     /// Addresses of a seat are on their interface, or why not.
     Taken(u64, Result<(), String>),
+    /// What goes with a seat's addresses is as it should be, or why not.
+    Beside(u64, Beside, Result<(), String>),
     /// An operator asks something of a group; the answer says why it is not done, or none if there is no such group.
     Order(Name, Order, oneshot::Sender<Option<Result<(), String>>>),
     /// How things are.
@@ -44,20 +55,28 @@ pub(super) enum Command {
 }
 
 /// Puts commands in, from any thread, without waiting.
-#[derive(Clone)]
-pub(super) struct Sender {
-    queue: mpsc::Sender<Command>,
+pub(super) struct Sender<T = Command> {
+    queue: mpsc::Sender<T>,
     bell: Arc<OwnedFd>,
 }
 
-impl fmt::Debug for Sender {
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Self {
+            queue: self.queue.clone(),
+            bell: Arc::clone(&self.bell),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sender")
     }
 }
 
-impl Sender {
-    pub(super) fn send(&self, command: Command) {
+impl<T> Sender<T> {
+    pub(super) fn send(&self, command: T) {
         // A thread that has ended needs to know nothing.
         if self.queue.send(command).is_ok() {
             // Full means that it rings already.
@@ -67,13 +86,13 @@ impl Sender {
 }
 
 /// Where commands arrive.
-pub(super) struct Mailbox {
-    queue: mpsc::Receiver<Command>,
+pub(super) struct Mailbox<T = Command> {
+    queue: mpsc::Receiver<T>,
     bell: Arc<OwnedFd>,
 }
 
 /// A mailbox, and the way into it.
-pub(super) fn mailbox() -> io::Result<(Sender, Mailbox)> {
+pub(super) fn mailbox<T>() -> io::Result<(Sender<T>, Mailbox<T>)> {
     let (sender, queue) = mpsc::channel();
     let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
     let sender = Sender {
@@ -83,9 +102,9 @@ pub(super) fn mailbox() -> io::Result<(Sender, Mailbox)> {
     Ok((sender, Mailbox { queue, bell }))
 }
 
-impl Mailbox {
+impl<T> Mailbox<T> {
     /// The next command.
-    pub(super) fn next(&self) -> Option<Command> {
+    pub(super) fn next(&self) -> Option<T> {
         self.queue.try_recv().ok()
     }
 
@@ -95,7 +114,7 @@ impl Mailbox {
     }
 }
 
-impl AsFd for Mailbox {
+impl<T> AsFd for Mailbox<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()
     }

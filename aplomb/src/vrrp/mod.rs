@@ -1,12 +1,13 @@
 //! The net plane: virtual addresses, held by VRRP or always.
 //!
 //! The machines are in `proto`; here is what gives them sockets, clocks and interfaces. [`worker`] is the thread that
-//! runs them and that nothing delays; [`hand`] puts addresses on interfaces; [`aide`] logs, runs hooks and looks at what is
-//! tracked. [`bundle`] is what moves as one, [`seat`] one virtual router of it, [`perform`] does what they decide, [`track`] is what
+//! runs them and that nothing delays; [`hand`] puts addresses on interfaces, with routes and rules ([`ways`]) and refusing what
+//! is sent to them ([`filter`]); [`aide`] logs, runs hooks and looks at what is tracked. [`bundle`] is what moves as one, [`seat`] one virtual router of it, [`perform`] does what they decide, [`track`] is what
 //! makes them less fit. [`Vrrp`] is the way in.
 
 mod aide;
 mod bundle;
+mod filter;
 mod frame;
 mod hand;
 mod links;
@@ -19,6 +20,7 @@ mod show;
 mod socket;
 mod tools;
 mod track;
+mod ways;
 mod worker;
 
 use std::{
@@ -43,6 +45,7 @@ use self::{
     links::Links,
     mailbox::{Command, Sender},
     tools::{Clock, Tools},
+    ways::watch::{self, Watch},
     worker::Worker,
 };
 use crate::api::model::VipStatus;
@@ -57,6 +60,7 @@ const REAL_TIME: i32 = 40;
 pub struct Vrrp {
     mailbox: Sender,
     plans: UnboundedSender<Arc<[Arc<VipPlan>]>>,
+    routes: Sender<Watch>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -77,6 +81,7 @@ impl Vrrp {
         let (reports, said) = unbounded_channel();
         let (plans, planned) = unbounded_channel();
         let (hand, hand_thread) = hand::start(mailbox.clone(), real_time)?;
+        let (routes, routes_thread) = watch::start(mailbox.clone(), hand.clone())?;
         let tools = Tools {
             links: Links::open()?,
             frames: Frames::open()?,
@@ -101,7 +106,9 @@ impl Vrrp {
         Ok(Self {
             mailbox,
             plans,
-            threads: vec![thread, hand_thread, aide],
+            routes,
+            // Each ends when those before it have.
+            threads: vec![thread, routes_thread, hand_thread, aide],
         })
     }
 
@@ -116,8 +123,9 @@ impl Vrrp {
     /// Has it hold these vips, and no others. Never waits.
     pub fn apply(&self, vips: &Arc<[Arc<VipPlan>]>) {
         self.mailbox.send(Command::Plan(Arc::clone(vips)));
-        // It ends after this.
+        // They end after this, and what they say of vips comes after the plan.
         let _ = self.plans.send(Arc::clone(vips));
+        self.routes.send(Watch::Plan(Arc::clone(vips)));
     }
 
     /// How things are; empty if it has ended.
@@ -152,6 +160,7 @@ impl Vrrp {
     }
 
     fn join(&mut self) {
+        self.routes.send(Watch::End);
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }

@@ -18,8 +18,10 @@ use proto::{
 use super::{
     frame,
     hand::{Job, Place, VirtualMac},
+    mailbox::Beside,
     report::Report,
     tools::Tools,
+    ways::WaysOf,
 };
 
 /// The same complaint is made again only after so long.
@@ -50,6 +52,9 @@ pub(super) struct Seat {
     /// What is wrong with sending, or with the addresses.
     pub(super) send_error: Option<String>,
     pub(super) address_error: Option<String>,
+    /// What is wrong with what goes with them.
+    pub(super) way_error: Option<String>,
+    pub(super) refusal_error: Option<String>,
 }
 
 impl Seat {
@@ -73,6 +78,8 @@ impl Seat {
             send_errors: 0,
             send_error: None,
             address_error: None,
+            way_error: None,
+            refusal_error: None,
         }
     }
 
@@ -124,30 +131,73 @@ impl Seat {
         self.plan.spec.assigned(self.family).cloned().collect()
     }
 
-    /// Has the addresses put on the interface; the link is told once they are there.
+    /// The routes and rules that go with the addresses.
+    pub(super) fn ways(&self) -> WaysOf {
+        WaysOf {
+            device: self.place().device().to_owned(),
+            routes: self.plan.spec.routes_of(self.family).cloned().collect(),
+            rules: self.plan.spec.rules_of(self.family).cloned().collect(),
+        }
+    }
+
+    /// Has the addresses put on the interface; the link is told once they are there. What goes with them comes behind: routes
+    /// may name them as their source, and the link need not wait.
     pub(super) fn take(&mut self, tools: &Tools) {
         let addresses = self.assigned();
-        self.held = Some(addresses.clone());
+        let mut gone = self.held.replace(addresses.clone()).unwrap_or_default();
+        gone.retain(|address| !addresses.contains(address));
+        if !gone.is_empty() {
+            tools.job(Job::Give(self.place(), gone));
+        }
         tools.job(Job::Take(self.id, self.place(), addresses));
+        tools.job(Job::Ways(self.id, self.ways()));
+    }
+
+    /// Has routes and rules taken away.
+    pub(super) fn lose_ways(&self, tools: &Tools) {
+        tools.job(Job::Ways(self.id, WaysOf::default()));
+    }
+
+    /// Has packets to the addresses refused, or not, as is configured: on the backup as on the master. Those that are about to
+    /// go are among them.
+    pub(super) fn refuse(&self, tools: &Tools) {
+        let vrrp = self.plan.spec.vrrp.as_ref();
+        let assigned = self.plan.spec.assigned(self.family);
+        let all = assigned.chain(self.held.iter().flatten());
+        let refused = all.filter(|_| vrrp.is_some_and(|vrrp| !vrrp.accept));
+        let addresses = refused.map(|address| address.address.addr()).collect();
+        tools.job(Job::Refuse(self.id, addresses));
+    }
+
+    /// What goes with the addresses is as it should be, or not; what is to be said of it.
+    pub(super) fn beside(&mut self, what: Beside, outcome: Result<(), String>) -> Option<Report> {
+        let (error, trouble) = match what {
+            Beside::Ways => (&mut self.way_error, "what goes with it is not all there"),
+            Beside::Refusal => (&mut self.refusal_error, "`accept = false` does not hold"),
+        };
+        let why = outcome.err();
+        let said = *error == why;
+        error.clone_from(&why);
+        let what = format!("{trouble}: {}", why.filter(|_| !said)?);
+        let vip = self.plan.spec.name.clone();
+        Some(Report::Trouble { vip, what })
     }
 
     /// Has them taken off.
     pub(super) fn give(&mut self, tools: &Tools) {
         self.burst.stop();
+        self.lose_ways(tools);
         let addresses = self.held.take().unwrap_or_else(|| self.assigned());
         tools.job(Job::Give(self.place(), addresses));
     }
 
-    /// Brings addresses that are held to what the configuration says now.
+    /// Brings addresses that are held, and what goes with them, to what the configuration says now.
     pub(super) fn readdress(&mut self, tools: &Tools) {
         let Some(held) = &self.held else { return };
-        let wanted = self.assigned();
-        if *held == wanted {
+        if *held == self.assigned() {
+            tools.job(Job::Ways(self.id, self.ways()));
             return;
         }
-        let gone = held.iter().filter(|address| !wanted.contains(address));
-        let gone: Vec<_> = gone.cloned().collect();
-        tools.job(Job::Give(self.place(), gone));
         self.take(tools);
     }
 

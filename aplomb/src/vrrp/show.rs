@@ -44,7 +44,12 @@ fn one(bundle: &Bundle, seat: &Seat, router: Option<&Router>, now: Instant) -> V
         error: seat
             .address_error
             .clone()
-            .or_else(|| seat.send_error.clone()),
+            .or_else(|| seat.send_error.clone())
+            .or_else(|| seat.way_error.clone())
+            .or_else(|| seat.refusal_error.clone()),
+        routes: seat.ways().routes.iter().map(ToString::to_string).collect(),
+        rules: seat.ways().rules.iter().map(ToString::to_string).collect(),
+        refuses: spec.vrrp.as_ref().is_some_and(|vrrp| !vrrp.accept),
         ..VipStatus::default()
     };
     if let Some(router) = router {

@@ -32,6 +32,17 @@ impl Vip {
         }
     }
 
+    /// At its start: a route counts once it was seen, or a node without one would be master until it is known.
+    pub(super) fn nothing_seen(&mut self) {
+        let vrrp = self.plan.spec.vrrp.as_ref();
+        let tracks = vrrp.iter().flat_map(|vrrp| &vrrp.track);
+        for (told, track) in self.told.iter_mut().zip(tracks) {
+            if matches!(track.what, TrackKind::Route(_)) {
+                *told = Some("it was not looked for yet".into());
+            }
+        }
+    }
+
     /// Its faults by name, as they were told.
     pub(super) fn faults(&self) -> Vec<Arc<str>> {
         let vrrp = self.plan.spec.vrrp.as_ref();

@@ -21,6 +21,7 @@ use super::{
     hand::Job,
     mailbox::{Command, Mailbox},
     report::Report,
+    seat::Seat,
     show,
     socket::{Channel, ROOM},
     tools::Tools,
@@ -41,6 +42,8 @@ pub(super) struct Worker {
     seats: u64,
     /// Another process of this node had the addresses until now. For the first plan.
     adopt: bool,
+    /// What a process that died left behind is gone. With the first plan.
+    settled: bool,
     /// Whether the connections that peers know are known here.
     in_sync: bool,
     room: Vec<u8>,
@@ -61,6 +64,7 @@ impl Worker {
             ours: BTreeSet::new(),
             seats: 0,
             adopt,
+            settled: false,
             in_sync,
             room: vec![0; ROOM],
         }
@@ -180,6 +184,14 @@ impl Worker {
                     }
                 }
                 Command::Taken(seat, outcome) => self.taken(seat, outcome, now),
+                Command::Beside(id, what, outcome) => {
+                    if let Some(seat) = self.seat(id) {
+                        let report = seat.beside(what, outcome);
+                        report
+                            .into_iter()
+                            .for_each(|report| self.tools.report(report));
+                    }
+                }
                 Command::Order(name, order, reply) => {
                     let mut bundles = self.bundles.iter_mut();
                     let found = bundles.find(|bundle| bundle.name == name);
@@ -207,6 +219,11 @@ impl Worker {
         if let Some(seat) = seats.into_iter().find(|seat| seat.id == id) {
             seat.taken(outcome, &self.tools, now);
         }
+    }
+
+    fn seat(&mut self, id: u64) -> Option<&mut Seat> {
+        let mut seats = self.bundles.iter_mut().flat_map(|bundle| &mut bundle.seats);
+        seats.find(|seat| seat.id == id)
     }
 
     fn tracked(&mut self, vip: &Name, at: usize, why: Option<String>, now: Instant) {
@@ -300,6 +317,9 @@ impl Worker {
         }
         for bundle in self.bundles.iter_mut().take(first_new) {
             bundle.review_links(&self.ours, &self.tools, now);
+        }
+        if !std::mem::replace(&mut self.settled, true) {
+            self.tools.job(Job::Settle);
         }
     }
 }

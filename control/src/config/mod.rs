@@ -165,6 +165,8 @@ fn admit(root: RootKeys, declared: &BTreeSet<String>, cx: &mut Cx<'_>) -> Option
     let proxy = root.proxy.value.admit();
     let l4 = root.l4.value.admit(root.l4.given, cx);
     let sync_at = root.sync.as_ref().map(|sync| sync.key);
+    let sync_listen = root.sync.as_ref().map(|sync| &sync.value.listen);
+    let sync_listen = sync_listen.map(|listen| (listen.value.0, listen.span));
     let sync = root.sync.and_then(|sync| sync.value.admit(cx));
     let pools: Vec<PlacedPool> = root
         .pool
@@ -191,6 +193,7 @@ fn admit(root: RootKeys, declared: &BTreeSet<String>, cx: &mut Cx<'_>) -> Option
 
     if cx.is_toml {
         cross::vips(&vips, &declared_services, declared, cx);
+        cross::ways(&vips, cx);
         cross::pools(&services, &pools, declared, cx);
         let fallback = AdminSpec::default();
         let listen = admin
@@ -200,6 +203,7 @@ fn admit(root: RootKeys, declared: &BTreeSet<String>, cx: &mut Cx<'_>) -> Option
         cross::routes(&services, cx);
         cross::sync(&services, sync_at, cx);
         cross::listeners(&services, &own, cx);
+        cross::refused(&vips, &services, &own, sync_listen, cx);
     }
     Some(Spec {
         admin: admin?,

@@ -14,6 +14,7 @@ pub mod service;
 pub mod sync;
 mod value;
 pub mod vip;
+pub mod ways;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 

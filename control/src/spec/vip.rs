@@ -10,7 +10,10 @@ use proto::vrrp::{
 };
 use serde::Serialize;
 
-use super::value::{self, Secret};
+use super::{
+    value::{self, Secret},
+    ways::{VirtualRoute, VirtualRule, WatchedRoute},
+};
 use crate::name::Name;
 
 /// A virtual address, or several that move together.
@@ -24,6 +27,10 @@ pub struct VipSpec {
     pub addresses: Vec<VipAddress>,
     /// Addresses that move with them and are in no advert.
     pub excluded: Vec<VipAddress>,
+    /// Routes that are there while the addresses are.
+    pub routes: Vec<VirtualRoute>,
+    /// Rules that are there while the addresses are.
+    pub rules: Vec<VirtualRule>,
     /// Who has them is decided by VRRP; none: always this node.
     pub vrrp: Option<VrrpSpec>,
     /// How the link is told where they are.
@@ -34,21 +41,32 @@ impl VipSpec {
     /// The addresses that come and go with those of `family`: excluded ones of a family that has no virtual router go with
     /// the first.
     pub fn assigned(&self, family: Family) -> impl Iterator<Item = &VipAddress> {
-        let first = self.addresses.first().map(|a| Family::of(a.address.addr()));
         let own = move |address: &&VipAddress| Family::of(address.address.addr()) == family;
-        let has = |family| {
-            self.addresses
-                .iter()
-                .any(|a| Family::of(a.address.addr()) == family)
+        let moves = move |address: &&VipAddress| {
+            self.moves_with(Family::of(address.address.addr()), family)
         };
-        let others = Some(family) == first;
-        let (v4, v6) = (has(Family::V4), has(Family::V6));
-        let excluded = self.excluded.iter().filter(move |address| {
-            let its = Family::of(address.address.addr());
-            let alone = !(if its == Family::V4 { v4 } else { v6 });
-            its == family || (others && alone)
-        });
+        let excluded = self.excluded.iter().filter(moves);
         self.addresses.iter().filter(own).chain(excluded)
+    }
+
+    /// The routes that come and go with the addresses of `family`.
+    pub fn routes_of(&self, family: Family) -> impl Iterator<Item = &VirtualRoute> {
+        let routes = self.routes.iter();
+        routes.filter(move |route| self.moves_with(route.family(), family))
+    }
+
+    /// The rules that come and go with the addresses of `family`.
+    pub fn rules_of(&self, family: Family) -> impl Iterator<Item = &VirtualRule> {
+        let rules = self.rules.iter();
+        rules.filter(move |rule| self.moves_with(rule.family, family))
+    }
+
+    /// Whether what is of one family comes and goes with the addresses of another: with its own, and where that has no
+    /// virtual router with the first.
+    fn moves_with(&self, its: Family, family: Family) -> bool {
+        let of = |address: &VipAddress| Family::of(address.address.addr());
+        let alone = self.addresses.iter().all(|address| of(address) != its);
+        its == family || (alone && self.addresses.first().map(of) == Some(family))
     }
 
     /// The families of its addresses.
@@ -128,6 +146,8 @@ pub struct VrrpSpec {
     pub source: Vec<IpAddr>,
     /// Whether the addresses have the virtual router's own MAC address.
     pub virtual_mac: bool,
+    /// Whether packets to the addresses are taken by this node's own stack, while it is master (RFC 9568, section 6.1).
+    pub accept: bool,
     /// What adverts are authenticated with.
     pub auth: Option<AuthSpec>,
     /// Whether version 3's checksum over IPv4 covers the message alone.
@@ -265,6 +285,8 @@ pub enum TrackKind {
         /// How many.
         least: u16,
     },
+    /// A route is there.
+    Route(WatchedRoute),
     /// The kernel data plane is attached.
     DataPlane,
 }
@@ -281,6 +303,7 @@ impl TrackKind {
             Self::Process(name) => format!("process {name}"),
             Self::Service { service, .. } => format!("service {service}"),
             Self::Pool { pool, .. } => format!("pool {pool}"),
+            Self::Route(route) => format!("route {route}"),
             Self::DataPlane => "data-plane".into(),
         }
     }

@@ -2,11 +2,12 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netlink::SocketAddrNetlink,
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind,
+    netlink::{self, SocketAddrNetlink},
     recvfrom, sendto, socket_with, sockopt,
 };
 
@@ -32,18 +33,17 @@ const GROUPS: u32 = bit(1) // links
 /// Devices and addresses.
 const LINKS: u32 = bit(1) | bit(5) | bit(9);
 
+/// Devices, addresses, routes, rules and next hops.
+const ROUTES: u32 = LINKS | bit(7) | bit(11) | bit(8) | bit(19) | bit(32);
+
 const fn bit(group: u32) -> u32 {
     1 << (group - 1)
 }
 
-fn open(groups: u32, more: SocketFlags) -> io::Result<OwnedFd> {
+fn open(protocol: Option<Protocol>, groups: u32, more: SocketFlags) -> io::Result<OwnedFd> {
     let kind = SocketType::RAW;
-    let socket = socket_with(
-        AddressFamily::NETLINK,
-        kind,
-        more | SocketFlags::CLOEXEC,
-        None, // NETLINK_ROUTE is 0
-    )?;
+    let more = more | SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::NETLINK, kind, more, protocol)?;
     bind(&socket, &SocketAddrNetlink::new(0, groups))?;
     Ok(socket)
 }
@@ -70,7 +70,43 @@ impl Requests {
     /// # Errors
     /// There are no netlink sockets.
     pub fn open() -> io::Result<Self> {
-        let socket = open(0, SocketFlags::empty())?;
+        Self::of(None) // NETLINK_ROUTE is 0
+    }
+
+    /// Opens one to the packet filter (netfilter).
+    ///
+    /// # Errors
+    /// There are no netlink sockets, or none of that.
+    pub fn of_netfilter() -> io::Result<Self> {
+        Self::of(Some(netlink::NETFILTER))
+    }
+
+    /// Opens one whose dumps the kernel filters by what their header says (`NETLINK_GET_STRICT_CHK`).
+    ///
+    /// # Errors
+    /// There are no netlink sockets.
+    pub fn filtered() -> io::Result<Self> {
+        let requests = Self::open()?;
+        let on: libc::c_int = 1;
+        let length = size_of::<libc::c_int>() as libc::socklen_t;
+        // SAFETY: the option is an int, which lives for the call.
+        let done = unsafe {
+            libc::setsockopt(
+                requests.socket.as_raw_fd(),
+                libc::SOL_NETLINK,
+                libc::NETLINK_GET_STRICT_CHK,
+                (&raw const on).cast(),
+                length,
+            )
+        };
+        if done != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(requests)
+    }
+
+    fn of(protocol: Option<Protocol>) -> io::Result<Self> {
+        let socket = open(protocol, 0, SocketFlags::empty())?;
         // The kernel answers at once; one that does not must not hold a thread for ever.
         let limit = Some(std::time::Duration::from_secs(5));
         sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, limit)?;
@@ -87,6 +123,41 @@ impl Requests {
     /// What the kernel says.
     pub fn perform(&mut self, request: Request) -> io::Result<()> {
         self.ask(request, &mut |_| {})
+    }
+
+    /// Has several things done in one go: they are sent together, and the answer is the first failure, or that the last one was
+    /// done. Each of them must be acknowledged, but for a netfilter batch's first and last.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn perform_all(&mut self, requests: Vec<Request>) -> io::Result<()> {
+        let first = self.sequence.wrapping_add(1).max(1);
+        let (mut bytes, mut last) = (Vec::new(), None);
+        for request in requests {
+            self.sequence = self.sequence.wrapping_add(1).max(1);
+            if request.is_acknowledged() {
+                last = Some(self.sequence);
+            }
+            bytes.extend(request.finish(self.sequence));
+        }
+        let Some(last) = last else { return Ok(()) };
+        let kernel = SocketAddrNetlink::new(0, 0);
+        let _ = sendto(&self.socket, &bytes, SendFlags::empty(), &kernel)?;
+        for _ in 0..PATIENCE {
+            let length = receive(&self.socket, &mut self.buffer)?;
+            for message in Messages(self.buffer.get(..length).unwrap_or_default()) {
+                // Answers to what was asked before were not waited for after a failure.
+                let ours = (first..=self.sequence).contains(&message.sequence);
+                if !ours || message.kind != NLMSG_ERROR {
+                    continue;
+                }
+                outcome(&message)?;
+                if message.sequence == last {
+                    return Ok(());
+                }
+            }
+        }
+        Err(io::ErrorKind::TimedOut.into())
     }
 
     /// Asks for everything of a kind, and gives each message to `each`. If things change meanwhile it begins anew,
@@ -173,8 +244,16 @@ impl Events {
         Self::of(LINKS)
     }
 
+    /// Begins to listen to all that makes routes and rules what they are.
+    ///
+    /// # Errors
+    /// There are no netlink sockets.
+    pub fn of_routes() -> io::Result<Self> {
+        Self::of(ROUTES)
+    }
+
     fn of(groups: u32) -> io::Result<Self> {
-        let socket = open(groups, SocketFlags::NONBLOCK)?;
+        let socket = open(None, groups, SocketFlags::NONBLOCK)?;
         // Without the privilege it stays as large as it is; what is lost is read anew.
         let _ = sockopt::set_socket_recv_buffer_size_force(&socket, EVENT_ROOM);
         Ok(Self {

@@ -26,6 +26,8 @@ pub mod flags {
     pub const DUMP: u16 = 0x300;
     /// Change what is there.
     pub const REPLACE: u16 = 0x100;
+    /// Fail if it is there.
+    pub const EXCLUSIVE: u16 = 0x200;
     /// Make what is not there.
     pub const CREATE: u16 = 0x400;
 }
@@ -65,6 +67,12 @@ impl Request {
             IpAddr::V4(address) => self.attribute(kind, &address.octets()),
             IpAddr::V6(address) => self.attribute(kind, &address.octets()),
         }
+    }
+
+    /// Whether the kernel is asked to say that it was done.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        let flags = u16_at(&self.bytes, 6).unwrap_or_default();
+        flags & self::flags::ACK != 0
     }
 
     /// The whole, with its length and this sequence number.

@@ -26,6 +26,15 @@ pub(crate) struct VipStatus {
     pub why: String,
     /// Whether the addresses are on the interface, as far as is known.
     pub held: bool,
+    /// Routes that come and go with it, as `ip route` has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
+    /// Rules that come and go with it, as `ip rule` has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+    /// Packets to the addresses are not taken (`accept = false`).
+    #[serde(default)]
+    pub refuses: bool,
     /// The virtual router's id; 0 without VRRP.
     pub id: u8,
     /// The version of VRRP; 0 without it.
@@ -77,7 +86,7 @@ pub(crate) struct VipStatus {
     pub last_refusal: Option<String>,
     /// Changes of state, by what it became and why.
     pub transitions: Vec<VipTransitions>,
-    /// What is wrong with sending or with the addresses.
+    /// What is wrong with sending, with the addresses or with what goes with them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

@@ -1,16 +1,18 @@
 //! What no section can tell alone: names that must be there, and what a service and its pool ask of each other. Of
 //! services that the kernel forwards that is in [`kernel`], addresses that must not clash are in [`mod@listeners`],
-//! virtual ones in [`mod@vips`].
+//! virtual ones in [`mod@vips`], and what comes with those in [`mod@ways`].
 
 mod kernel;
 mod listeners;
 mod vips;
+mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use self::{
     listeners::{OwnListeners, listeners},
     vips::vips,
+    ways::{refused, ways},
 };
 use super::{
     diagnostic::{Problem, Span},

@@ -8,6 +8,7 @@ pub(super) mod http;
 pub(super) mod many;
 pub(super) mod number;
 pub(super) mod text;
+pub(super) mod way;
 pub(super) mod words;
 
 use std::ops::Range;

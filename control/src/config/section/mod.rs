@@ -21,7 +21,9 @@ pub(super) mod track;
 pub(super) mod vip;
 mod vip_address;
 mod vip_auth;
+mod vip_route;
 mod vip_router;
+mod vip_rule;
 
 use self::{
     admin::AdminKeys, l4::L4Keys, log::LogKeys, pool::PoolKeys, service::ServiceKeys,

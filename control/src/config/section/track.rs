@@ -1,5 +1,7 @@
 //! What VRRP tracks: what makes this node less fit than others, or unfit.
 
+use std::net::IpAddr;
+
 use super::vip::program;
 use crate::{
     config::{
@@ -8,18 +10,22 @@ use crate::{
             many::{List, On},
             number::{Int, Time},
             text::{AnyText, Interface, Word},
+            way::{self, Destination, Table},
         },
         kind::section,
         limits,
         walk::{At, Cx},
     },
     name::Name,
-    spec::vip::{TrackKind, TrackSpec},
+    spec::{
+        vip::{TrackKind, TrackSpec},
+        ways::WatchedRoute,
+    },
 };
 
 section! {
-    /// Something that is tracked: one of `interface`, `exec`, `process`, `service`, `pool`, `data-plane`. If it fails, priority is
-    /// lost, or without a `weight` this node takes no part.
+    /// Something that is tracked: one of `interface`, `exec`, `process`, `service`, `pool`, `route`, `data-plane`. If it fails,
+    /// priority is lost, or without a `weight` this node takes no part.
     pub(in crate::config) struct TrackKeys = "`track`" {
         /// An interface that must be up.
         interface: Interface, absent "not this", only "interface";
@@ -31,8 +37,16 @@ section! {
         service: Name, absent "not this", only "service";
         /// A pool that must have backends.
         pool: Name, absent "not this", only "pool";
+        /// A route that must be there, to exactly this network, and lead somewhere: by a device that has carrier.
+        route: Destination, absent "not this", only "route";
         /// The kernel data plane must be attached.
         data_plane: On, absent "not this", only "data-plane";
+        /// The table that the route is in.
+        table: Table, default "\"main\"", only "route";
+        /// The gateway that the route must have.
+        via: IpAddr, absent "any, or none", only "route";
+        /// The device that the route must lead by.
+        dev: Interface, absent "any", only "route";
         /// How many backends must take work.
         least: Int<1, 65_535>, default "1", only "service" "pool";
         /// Added to the priority: a negative one while it fails, a positive one while it does not.
@@ -73,22 +87,21 @@ impl TrackKeys {
     }
 
     fn what(self, cx: &mut Cx<'_>) -> Option<TrackKind> {
-        const KINDS: [&str; 6] = [
+        const KINDS: [&str; 7] = [
             "interface",
             "exec",
             "process",
             "service",
             "pool",
+            "route",
             "data_plane",
         ];
         let named: Vec<_> = KINDS.into_iter().filter(|k| self.given.has(k)).collect();
         let [one] = *named else {
             let problem = Problem::error(self.span, "one thing is tracked at a time");
-            cx.push(
-                problem.help(
-                    "write one of interface, exec, process, service, pool, data-plane = true",
-                ),
-            );
+            cx.push(problem.help(
+                "write one of interface, exec, process, service, pool, route, data-plane = true",
+            ));
             return None;
         };
         let form = one.replace('_', "-");
@@ -107,8 +120,19 @@ impl TrackKeys {
                 least,
             }),
             "exec" => self.script(cx),
+            "route" => self.watched_route(cx),
             _ => self.data_plane.map(|_| TrackKind::DataPlane),
         }
+    }
+
+    fn watched_route(self, cx: &mut Cx<'_>) -> Option<TrackKind> {
+        let via = self.via.map(|via| via.value);
+        Some(TrackKind::Route(WatchedRoute {
+            to: Destination::net(&self.route?, via, cx)?,
+            table: way::number(&self.table),
+            via,
+            dev: self.dev.map(|dev| dev.value.0),
+        }))
     }
 
     fn script(self, cx: &mut Cx<'_>) -> Option<TrackKind> {

@@ -8,7 +8,9 @@ use super::{
     track::TrackKeys,
     vip_address::{Address, place, read_addresses},
     vip_auth::AuthKeys,
+    vip_route::{RouteOfVipKeys, read_routes},
     vip_router::{Places, router},
+    vip_rule::{RuleKeys, read_rules},
 };
 use crate::{
     config::{
@@ -41,6 +43,10 @@ section! {
         excluded: OneOrMany<Address>, absent "none";
         /// The interface that has them.
         interface: Interface, required;
+        /// Routes that are there while the addresses are.
+        routes: List<RouteOfVipKeys>, default "[]";
+        /// Rules that are there while the addresses are.
+        rules: List<RuleKeys>, default "[]";
         /// How the link is told where they are: gratuitous ARP, unsolicited neighbour advertisements.
         announce: AnnounceKeys, default "{}";
         /// Which node has them is decided by VRRP (RFC 9568).
@@ -89,7 +95,8 @@ section! {
         source: OneOrMany<IpAddr>, absent "the interface's first address; over IPv6 its link-local one";
         /// Whether the addresses have the virtual router's own MAC address (00:00:5e:00:01:ID, over IPv6 00:00:5e:00:02:ID), on a macvlan device.
         virtual_mac: bool, default "false";
-        /// Whether packets to the addresses themselves are taken.
+        /// Whether packets to the addresses are taken by this host's own stack (RFC 9568, section 6.1): `false` drops them, but for
+        /// ARP and IPv6's neighbour discovery. Services that the kernel forwards (XDP) go on, listeners hear nothing.
         accept: bool, default "true";
         /// What adverts are authenticated with.
         auth: AuthKeys, absent "nothing";
@@ -131,6 +138,11 @@ pub(in crate::config) struct PlacedVip {
     pub(in crate::config) id: Span,
     pub(in crate::config) addresses: Vec<(IpAddr, Span)>,
     pub(in crate::config) group: Option<Span>,
+    /// Where its routes and rules stand, in order.
+    pub(in crate::config) routes: Vec<Span>,
+    pub(in crate::config) rules: Vec<Span>,
+    /// Where it is said that it takes no packets, if it is.
+    pub(in crate::config) refuses: Option<Span>,
     /// Where what is tracked stands, in order.
     pub(in crate::config) track: Vec<Span>,
 }
@@ -145,7 +157,10 @@ impl VipKeys {
         let placed: Vec<At<IpAddr>> = addresses.iter().chain(&excluded).map(place).collect();
         unique(&placed, "the address", ToString::to_string, cx);
         let ips = |list: &[At<VipAddress>]| list.iter().map(|at| at.value.clone()).collect();
+        let (routes, route_places) = read_routes(self.routes, cx).into_iter().unzip();
         let mut spec = VipSpec {
+            routes,
+            rules: Vec::new(),
             name: self.name.value.clone(),
             interface: self.interface.value.0.clone(),
             addresses: ips(&addresses),
@@ -157,8 +172,13 @@ impl VipKeys {
             Some(vrrp) => (vrrp.id.span, vrrp.group.as_ref().map(|group| group.span)),
             None => (self.name.span, None),
         };
+        let rules = read_rules(self.rules, &spec.families(), cx);
+        let rule_places;
+        (spec.rules, rule_places) = rules.into_iter().unzip();
         let mut track = Vec::new();
+        let mut refuses = None;
         if let Some(vrrp) = self.vrrp {
+            refuses = (!*vrrp.accept).then_some(vrrp.accept.span);
             track = vrrp.track.0.iter().map(|track| track.span).collect();
             let at = self.addresses.span;
             spec.vrrp = Some(vrrp.value.admit(&addresses, at, cx)?);
@@ -169,6 +189,9 @@ impl VipKeys {
             id,
             addresses: placed.iter().map(|at| (at.value, at.span)).collect(),
             group,
+            routes: route_places,
+            rules: rule_places,
+            refuses,
             track,
         })
     }
@@ -198,16 +221,10 @@ impl VrrpKeys {
             priority: self.priority.span,
             all: self.span,
         };
-        if !*self.accept {
-            let problem = Problem::error(
-                self.accept.span,
-                "this build always takes packets to the addresses",
-            );
-            cx.push(
-                problem
-                    .help("leave `accept` out")
-                    .note("a packet filter can refuse what is sent to them"),
-            );
+        if !*self.accept && self.priority.to::<u8>() == 255 {
+            let message = "who owns the addresses takes packets to them (RFC 9568, section 6.4.3)";
+            let problem = Problem::error(self.accept.span, message);
+            cx.push(problem.help("leave `accept` out, or give it a priority of at most 254"));
         }
         let notify = program(&self.notify, "notify", cx);
         let auth = match self.auth {
@@ -235,6 +252,7 @@ impl VrrpKeys {
             peers,
             source: sources.iter().map(|at| at.value).collect(),
             virtual_mac: *self.virtual_mac,
+            accept: *self.accept,
             auth: auth.as_ref().map(|(spec, _)| spec.clone()),
             checksum_of_message: self.checksum.0 == Checksum::MessageOnly,
             obey_other_addresses: self.other_addresses.0 == AddressCheck::Note,

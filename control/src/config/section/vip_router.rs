@@ -48,6 +48,7 @@ pub(super) fn router(spec: &VrrpSpec, auth: Auth, addresses: Vec<IpAddr>) -> Res
         } else {
             Checksum::WithPseudoHeader
         },
+        accept: spec.accept,
         auth,
         address_check: if spec.obey_other_addresses {
             AddressCheck::Note
