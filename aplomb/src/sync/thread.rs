@@ -29,6 +29,10 @@ use crate::{
 
 /// Buckets looked at in one step, at most.
 const STEP: usize = 512;
+/// What may be found in one: as many flows as it has places, and a client of each.
+const IN_BUCKET: usize = 16;
+/// Buckets that are worth a step.
+const LEAST: usize = 8;
 /// How many times as long as a step took is waited before the next.
 const PACE: u32 = 4;
 /// At least between two looks through all.
@@ -234,9 +238,9 @@ impl Work {
     /// Goes a step through the tables, if it is time and there is room for what is found.
     fn look(&mut self) {
         let began = Instant::now();
-        let steps = STEP.min(self.machine.room() / 8);
+        let steps = STEP.min(self.machine.room() / IN_BUCKET);
         let wanted = self.telling || self.machine.has_peers();
-        if began < self.next.look || steps == 0 || !wanted || !self.flows.is_ready() {
+        if began < self.next.look || steps < LEAST || !wanted || !self.flows.is_ready() {
             return;
         }
         let steps = u32::try_from(steps).unwrap_or(1);
