@@ -53,6 +53,8 @@ pub(super) struct Work {
     flows: FlowSync,
     machine: Machine,
     way: Option<Way>,
+    /// The interface it is by: the configured one, or the one that has the address.
+    interface: Option<String>,
     /// Why there is none.
     trouble: Option<String>,
     next: Next,
@@ -111,6 +113,7 @@ impl Work {
         let config = *lock(&shared.config);
         Ok(Self {
             machine: machine(spec, config)?,
+            interface: spec.interface.clone(),
             spec: spec.clone(),
             shared,
             flows,
@@ -174,6 +177,9 @@ impl Work {
             Ok(way) => {
                 tracing::info!(listen = %self.spec.listen, "connection sync");
                 (self.way, self.trouble) = (Some(way), None);
+                if self.interface.is_none() {
+                    self.interface = l4::interface_of(self.spec.listen.ip());
+                }
             }
             Err(error) => {
                 let trouble = format!("{}: {error}", self.spec.listen);
@@ -312,7 +318,7 @@ impl Work {
         });
         SyncStatus {
             listen: self.spec.listen.to_string(),
-            interface: self.spec.interface.clone(),
+            interface: self.interface.clone(),
             group: self.spec.group().map(|group| group.to_string()),
             in_sync,
             trouble: self.trouble.clone(),
