@@ -160,14 +160,6 @@ fn group_and_persistence(family: u8) {
         site.echo(host, directors.any());
     }
     let clients: Vec<IpAddr> = (0..SOME).map(|n| client(family == 6, n)).collect();
-    for ip in &clients {
-        let more = if family == 6 {
-            "/64 dev eth0 nodad"
-        } else {
-            "/24 dev eth0"
-        };
-        site.expect("client", &format!("ip addr add {ip}{more}"));
-    }
     let first = directors.start(0);
     let standby = directors.start(1);
     let to = directors.service();
@@ -178,7 +170,16 @@ fn group_and_persistence(family: u8) {
         };
         clients.iter().map(who).collect()
     };
+    // From one client, before there are others.
     let mut talks = Talk::begin_many(site, to, MANY).unwrap();
+    for ip in &clients {
+        let more = if family == 6 {
+            "/64 dev eth0 nodad"
+        } else {
+            "/24 dev eth0"
+        };
+        site.expect("client", &format!("ip addr add {ip}{more}"));
+    }
     let before = served();
     assert!(
         SERVERS.iter().all(|s| before.iter().any(|b| b == s)),
