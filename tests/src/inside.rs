@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -126,6 +126,12 @@ pub struct Talk {
     stream: TcpStream,
     /// The server that it came to: `server2`.
     pub who: String,
+}
+
+impl AsFd for Talk {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
 }
 
 impl Talk {

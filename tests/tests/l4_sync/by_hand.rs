@@ -4,7 +4,7 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use e2e::{Site, Talk, needs_root, wait_for};
@@ -99,14 +99,14 @@ fn cookies_and_datagrams(family: u8) {
 
     directors.first_fails(&first);
     directors.give_addresses(1);
-    all_go_on(&mut talks, "through the second");
+    let _ = all_go_on(&mut talks, "through the second", Instant::now());
     assert_eq!(answers("through the second"), before, "the same servers");
 
     let first = directors.first_returns(first);
     wait_for_sync(&first, MANY + SOME);
     directors.second_fails(&standby);
     directors.give_addresses(0);
-    all_go_on(&mut talks, "through the first again");
+    let _ = all_go_on(&mut talks, "through the first again", Instant::now());
     assert_eq!(answers("through the first again"), before);
 }
 
@@ -204,7 +204,7 @@ fn group_and_persistence(family: u8) {
 
     directors.first_fails(&first);
     directors.give_addresses(1);
-    all_go_on(&mut talks, "through the second");
+    let _ = all_go_on(&mut talks, "through the second", Instant::now());
     assert_eq!(served(), before, "each client's own server");
 
     let first = directors.first_returns(first);
@@ -219,7 +219,7 @@ fn group_and_persistence(family: u8) {
     });
     directors.second_fails(&standby);
     directors.give_addresses(0);
-    all_go_on(&mut talks, "through the first again");
+    let _ = all_go_on(&mut talks, "through the first again", Instant::now());
     assert_eq!(served(), before);
     assert_eq!(stored(&sync(&first), "malformed"), 0);
 }

@@ -4,10 +4,15 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
 use e2e::{Crowd, Daemon, Site, Talk, program, wait_for};
-use rustix::process::Signal;
+use rustix::{
+    buffer::spare_capacity,
+    event::{Timespec, epoll},
+    process::Signal,
+};
 use serde_json::Value;
 
 /// Where the service is, and its servers.
@@ -283,15 +288,16 @@ pub(crate) fn wait_for_sync(daemon: &Daemon, added: usize) {
     });
 }
 
-/// All say something at once, and have it said back.
+/// All say something at once, and have it said back. When each was, since `began`, in order.
 #[track_caller]
-pub(crate) fn all_go_on(talks: &mut [Talk], when: &str) {
+pub(crate) fn all_go_on(talks: &mut [Talk], when: &str, began: Instant) -> Vec<Duration> {
     let mut broken = Vec::new();
     for (at, talk) in talks.iter_mut().enumerate() {
         if let Err(error) = talk.send(when.as_bytes()) {
             broken.push((at, error.to_string()));
         }
     }
+    let times = arrivals(talks, began);
     for (at, talk) in talks.iter_mut().enumerate() {
         if let Err(error) = talk.hear(when.as_bytes()) {
             broken.push((at, error.to_string()));
@@ -306,4 +312,27 @@ pub(crate) fn all_go_on(talks: &mut [Talk], when: &str) {
         broken.len(),
         talks.len()
     );
+    times
+}
+
+/// When something came for each. Who waits too long is not waited for.
+fn arrivals(talks: &[Talk], began: Instant) -> Vec<Duration> {
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+    let wanted = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
+    for talk in talks {
+        epoll::add(&epoll, talk, epoll::EventData::new_u64(0), wanted).unwrap();
+    }
+    let patience = Timespec {
+        tv_sec: 30,
+        tv_nsec: 0,
+    };
+    let (mut times, mut events) = (Vec::new(), Vec::with_capacity(1024));
+    while times.len() < talks.len() {
+        let into = spare_capacity(&mut events);
+        if epoll::wait(&epoll, into, Some(&patience)).unwrap() == 0 {
+            break;
+        }
+        times.extend(events.drain(..).map(|_| began.elapsed()));
+    }
+    times
 }

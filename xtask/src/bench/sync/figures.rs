@@ -113,18 +113,18 @@ impl Before {
         Ok([part(0), part(1)])
     }
 
-    /// What came of connections that were offered in so long, now that all are told.
+    /// What came of connections that were offered in so long and told in so long, now that all are.
     pub(super) fn told(
         &self,
         name: String,
         nodes: &[Node; 2],
         idle: &[f64; 2],
-        offered: Duration,
+        [offered, took]: [Duration; 2],
     ) -> Result<Told> {
-        let (took, now) = (self.at.elapsed(), cpu(nodes)?);
+        let (passed, now) = (self.at.elapsed(), cpu(nodes)?);
         let spent = |node: usize| {
             let spent = (now[node] - self.cpu[node]).as_secs_f64();
-            spent - idle[node] * took.as_secs_f64()
+            spent - idle[node] * passed.as_secs_f64()
         };
         let added = stored(&nodes[1].status(), "added") - self.added;
         Ok(Told {
