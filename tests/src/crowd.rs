@@ -7,7 +7,18 @@ use std::{
     process::{Child, Stdio},
 };
 
+use rustix::process::{Resource, getrlimit, setrlimit};
+
 use crate::Site;
+
+/// Lets this process have as many descriptors as it may: how many that are.
+pub fn raise_file_limit() -> u64 {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // It is what it was, at worst.
+    let _ = setrlimit(Resource::Nofile, limit);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
 
 /// A running one; ended when its value is dropped.
 #[derive(Debug)]

@@ -30,7 +30,7 @@ mod site;
 
 pub use self::{
     client::{Client, Response},
-    crowd::Crowd,
+    crowd::{Crowd, raise_file_limit},
     daemon::{Daemon, program},
     echo::Echo,
     flight::{Download, Knocks},

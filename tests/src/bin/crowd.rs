@@ -16,6 +16,7 @@ const LISTENER: u64 = u64::MAX;
 const INPUT: u64 = u64::MAX - 1;
 
 fn main() -> ExitCode {
+    let _ = e2e::raise_file_limit();
     let mut arguments = std::env::args().skip(1);
     let (Some(name), Some(address)) = (arguments.next(), arguments.next()) else {
         eprintln!("crowd NAME ADDRESS");

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use e2e::{Daemon, Talk, needs_root, wait_for};
+use e2e::{Daemon, Talk, needs_root, raise_file_limit, wait_for};
 
 use super::directors::{Directors, Wanted, all_go_on, stored, sync, wait_for_sync};
 
@@ -37,6 +37,8 @@ fn tell(what: &str, times: &[Duration]) {
 fn fails_over(mode: &'static str, family: u8) {
     // Another test's failure is no reason to fail as well.
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let files = raise_file_limit();
+    assert!(files > MANY as u64 + 2000, "too few descriptors: {files}");
     let wanted = Wanted {
         vrrp: true,
         ..Wanted::default()
