@@ -191,8 +191,8 @@ impl Talk {
     ///
     /// # Errors
     /// The connection has ended.
-    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+    pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.stream).write_all(bytes)
     }
 
     /// Waits for what is said back.

@@ -4,6 +4,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -292,12 +293,16 @@ pub(crate) fn wait_for_sync(daemon: &Daemon, added: usize) {
 #[track_caller]
 pub(crate) fn all_go_on(talks: &mut [Talk], when: &str, began: Instant) -> Vec<Duration> {
     let mut broken = Vec::new();
-    for (at, talk) in talks.iter_mut().enumerate() {
-        if let Err(error) = talk.send(when.as_bytes()) {
-            broken.push((at, error.to_string()));
+    let all = &*talks;
+    let times = thread::scope(|scope| {
+        let times = scope.spawn(|| arrivals(all, began));
+        for (at, talk) in all.iter().enumerate() {
+            if let Err(error) = talk.send(when.as_bytes()) {
+                broken.push((at, error.to_string()));
+            }
         }
-    }
-    let times = arrivals(talks, began);
+        times.join().unwrap()
+    });
     for (at, talk) in talks.iter_mut().enumerate() {
         if let Err(error) = talk.hear(when.as_bytes()) {
             broken.push((at, error.to_string()));

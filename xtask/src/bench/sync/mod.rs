@@ -42,6 +42,7 @@ pub(super) fn run(options: &Options) -> Result {
         return Err("connection sync is between two aplombs: there is one peer at a time".into());
     };
     place::sweep();
+    node::sweep();
     let folder = super::scratch()?;
     let bench = Bench {
         program: aplomb.program(),

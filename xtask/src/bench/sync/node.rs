@@ -10,6 +10,11 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// Where the kernel keeps what is pinned.
+const PINS: &str = "/sys/fs/bpf";
+/// With the number of the process after it, how folders there are called.
+const PREFIX: &str = "bench-sync-";
+
 /// How it is set.
 pub(super) struct Setup {
     pub(super) v6: bool,
@@ -63,10 +68,8 @@ impl Node {
         folder: &Path,
     ) -> Result<Node> {
         let folder = folder.join(format!("node{host}"));
-        let pin = PathBuf::from(format!(
-            "/sys/fs/bpf/bench-sync-{}-{host}",
-            std::process::id()
-        ));
+        let pin = format!("{PREFIX}{}-{host}", std::process::id());
+        let pin = Path::new(PINS).join(pin);
         let fail = |e: std::io::Error| format!("{}: {e}", folder.display());
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).map_err(fail)?;
@@ -155,6 +158,21 @@ impl Drop for Node {
     fn drop(&mut self) {
         // It ends with `process`; nobody opens what it has pinned any more. It may have pinned nothing.
         let _ = fs::remove_dir_all(&self.pin);
+    }
+}
+
+/// Removes what nodes of runs that were killed have pinned.
+pub(super) fn sweep() {
+    for entry in fs::read_dir(PINS).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_str().unwrap_or_default();
+        let owner = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
+            // Another run may be doing the same.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 
