@@ -9,8 +9,13 @@ mod model;
 #[path = "ipvs/transcript.rs"]
 mod transcript;
 
-use aplomb::ipvsadm::{Output, run};
-use control::ipvs::Seed;
+use std::path::Path;
+
+use aplomb::ipvsadm::{Output, SyncDaemon, run};
+use control::{
+    config::{self, Sources},
+    ipvs::Seed,
+};
 
 use self::{
     model::{Hosts, Model},
@@ -25,7 +30,7 @@ const EXCLUDED: [(&str, &str); 3] = [
     ),
     (
         "--start-daemon",
-        "connection sync is set in the configuration; what is wrong with its options is said all the same",
+        "connection sync is set in the configuration; what is wrong with options is said all the same",
     ),
     ("--stop-daemon", "the same"),
 ];
@@ -235,6 +240,84 @@ fn what_does_not_go_together() {
         checked += 1;
     }
     assert!(checked > 300, "only {checked} rows were checked");
+}
+
+/// A keeper's secret is somewhere else.
+struct Secrets;
+
+impl Sources for Secrets {
+    fn env(&self, name: &str) -> Result<String, String> {
+        Err(format!("{name} is not asked for"))
+    }
+
+    fn file(&self, _: &Path) -> Result<String, String> {
+        Ok("a key that has more than 32 characters".into())
+    }
+}
+
+#[test]
+fn a_sync_daemon_runs_as_asked_for_or_the_answer_says_what_to_write() {
+    let mut replay = Replay::new(0);
+    let mut call = |line: &str| {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        replay.call(&words, "")
+    };
+    for (line, group) in [
+        (
+            "--start-daemon master --mcast-interface eth1 --syncid 7",
+            "239.77.0.1:8849",
+        ),
+        (
+            "--start-daemon backup --mcast-interface eth1 --mcast-group ff12::5 --mcast-port 99",
+            "[ff12::5]:99",
+        ),
+    ] {
+        let refused = call(line);
+        assert_eq!((refused.code, &*refused.stdout), (255, ""));
+        let (_, section) = refused.stderr.split_once('\n').unwrap();
+        let admitted = config::parse(&format!("[l4]\n{section}"), "advice", &Secrets).unwrap();
+        let sync = admitted.spec.sync.clone().unwrap();
+        assert_eq!(sync.group().unwrap().to_string(), group);
+        assert_eq!(sync.interface.as_deref(), Some("eth1"));
+    }
+    let none = call("-L --daemon");
+    assert_eq!((none.code, &*none.stdout), (0, ""));
+    assert_eq!(
+        call("--stop-daemon master").stderr,
+        "No daemon is running\n"
+    );
+
+    replay.model.sync = Some(SyncDaemon {
+        interface: "eth1".into(),
+        group: "239.77.0.1".into(),
+        port: 8849,
+    });
+    let mut call = |line: &str| {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        replay.call(&words, "")
+    };
+    for line in [
+        "--start-daemon master",
+        "--start-daemon backup --syncid 7 --mcast-interface eth1 --mcast-group 239.77.0.1 --mcast-ttl 1",
+    ] {
+        assert_eq!(call(line), Output::default(), "{line}");
+    }
+    let refused = call("--start-daemon master --mcast-interface eth0");
+    assert_eq!(refused.code, 255);
+    assert!(
+        refused
+            .stderr
+            .contains("--mcast-interface eth0 (it is eth1)"),
+        "{}",
+        refused.stderr
+    );
+    let listed = call("-Ln --daemon");
+    assert_eq!(
+        listed.stdout,
+        "master sync daemon (mcast=eth1, syncid=0, maxlen=1400, group=239.77.0.1, port=8849, ttl=1)\n\
+         backup sync daemon (mcast=eth1, syncid=0, maxlen=1400, group=239.77.0.1, port=8849, ttl=1)\n"
+    );
+    assert_eq!(call("--stop-daemon backup").code, 255);
 }
 
 /// Lines of a restore made of pieces at random: whatever they are, there is an answer, and what is saved of the table

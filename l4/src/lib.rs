@@ -28,5 +28,6 @@ mod worker;
 pub use self::{
     handle::{ApplyError, L4, Options, is_needed},
     load::{StartError, give_pins},
+    plane::interface_of,
     worker::Reports,
 };

@@ -119,6 +119,15 @@ pub(crate) fn addresses() -> io::Result<Vec<(String, IpAddr)>> {
     Ok(found)
 }
 
+/// The interface that has an address of this machine.
+#[must_use]
+pub fn interface_of(ip: IpAddr) -> Option<String> {
+    let all = addresses().ok()?;
+    all.into_iter()
+        .find(|(_, at)| *at == ip)
+        .map(|(name, _)| name)
+}
+
 fn address_of(address: *const libc::sockaddr) -> Option<IpAddr> {
     if address.is_null() {
         return None;

@@ -1,5 +1,5 @@
 //! Connection sync under a virtual network that loses, doubles and delays, and nodes that start anew: in the end both
-//! know the same. A failed world says its seed; `SYNC_SEED` runs it alone.
+//! know the same, connections and remembered clients. A failed world says its seed; `SYNC_SEED` runs it alone.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -9,7 +9,10 @@ use std::{
 };
 
 use proto::{
-    sync::{Flow, FlowKey, Input, Key, Keys, Machine, Method, Output, Record, Session, Settings},
+    sync::{
+        Flow, FlowKey, Input, Key, Keys, Machine, Method, Output, Record, Session, Settings,
+        Template,
+    },
     time::Instant,
 };
 
@@ -31,8 +34,8 @@ impl Dice {
 
 struct Node {
     machine: Machine,
-    /// Connections, with the time at which they are forgotten.
-    table: BTreeMap<FlowKey, (Flow, Instant)>,
+    /// Connections and clients, with the time at which they are forgotten.
+    table: BTreeMap<FlowKey, (Record, Instant)>,
     /// What is still to be given of everything.
     scan: Option<Vec<FlowKey>>,
 }
@@ -59,12 +62,16 @@ struct World {
     again: Instant,
 }
 
-fn flow(n: u64, state: u8) -> Flow {
+/// A connection in a state, or every fifth time a client that persistence remembers, with a backend of that number.
+fn thing(n: u64, state: u8) -> Record {
     let v6 = n.is_multiple_of(3);
+    let template = n.is_multiple_of(5);
+    // A connection and a client that are alike but for what they are.
+    let n = if template { n + 1 } else { n };
     let client: SocketAddr = if v6 {
-        format!("[2001:db8::{n:x}]:1000")
+        format!("[2001:db8::{n:x}]:0")
     } else {
-        format!("192.0.{}.{}:1000", n / 250, n % 250)
+        format!("192.0.{}.{}:0", n / 250, n % 250)
     }
     .parse()
     .unwrap();
@@ -73,12 +80,22 @@ fn flow(n: u64, state: u8) -> Flow {
     } else {
         "198.51.100.1:80"
     };
-    Flow {
-        key: FlowKey {
-            protocol: 6,
-            client,
-            target: target.parse().unwrap(),
-        },
+    let key = FlowKey {
+        template,
+        protocol: 6,
+        client,
+        target: target.parse().unwrap(),
+    };
+    if template {
+        return Record::Template(Template {
+            key,
+            backend: SocketAddr::new([10, 0, 0, state].into(), 80),
+            remaining: MEMORY,
+            idle: Duration::ZERO,
+        });
+    }
+    Record::Flow(Flow {
+        key,
         backend: "10.0.0.1:80".parse().unwrap(),
         method: Method::Tunnel,
         state,
@@ -87,7 +104,7 @@ fn flow(n: u64, state: u8) -> Flow {
         idle: Duration::ZERO,
         source: None,
         delta: None,
-    }
+    })
 }
 
 impl World {
@@ -128,15 +145,15 @@ impl World {
                 }
                 // The first node carries the connections, and knows better.
                 Output::Store(_) if at == 0 => {}
-                Output::Store(Record::Flow(flow)) => {
-                    let _ = node.table.insert(flow.key, (flow, now + flow.remaining));
-                }
                 Output::Store(Record::Gone(key)) => drop(node.table.remove(&key)),
+                Output::Store(record) => {
+                    let _ = node.table.insert(*record.key(), (record, now + MEMORY));
+                }
                 Output::Find { number, keys } => {
                     let records = keys
                         .into_iter()
                         .map(|key| match node.table.get(&key) {
-                            Some((flow, _)) => Record::Flow(*flow),
+                            Some((record, _)) => *record,
                             None => Record::Gone(key),
                         })
                         .collect();
@@ -154,18 +171,19 @@ impl World {
         self.settle(at);
     }
 
-    /// The first node's connections change.
+    /// What the first node knows changes.
     fn change(&mut self) {
         let n = self.dice.roll(400);
         let state = self.dice.roll(12) as u8;
-        let flow = flow(n, state);
+        let record = thing(n, state);
+        let key = *record.key();
         if state == 0 {
-            self.nodes[0].table.remove(&flow.key);
-            self.hand(0, Record::Gone(flow.key));
+            self.nodes[0].table.remove(&key);
+            self.hand(0, Record::Gone(key));
         } else {
             let forever = self.now + Duration::from_secs(1 << 20);
-            self.nodes[0].table.insert(flow.key, (flow, forever));
-            self.hand(0, Record::Flow(flow));
+            self.nodes[0].table.insert(key, (record, forever));
+            self.hand(0, record);
         }
     }
 
@@ -203,8 +221,8 @@ impl World {
             if let Some(mut scan) = node.scan.take() {
                 let some = scan.split_off(scan.len().saturating_sub(room.min(50)));
                 for key in some {
-                    if let Some((flow, _)) = node.table.get(&key) {
-                        node.machine.handle(Input::Record(Record::Flow(*flow)), now);
+                    if let Some((record, _)) = node.table.get(&key) {
+                        node.machine.handle(Input::Record(*record), now);
                     }
                 }
                 if scan.is_empty() {
@@ -220,10 +238,10 @@ impl World {
             let all: Vec<_> = self.nodes[0]
                 .table
                 .values()
-                .map(|(flow, _)| *flow)
+                .map(|(record, _)| *record)
                 .collect();
-            for flow in all {
-                self.hand(0, Record::Flow(flow));
+            for record in all {
+                self.hand(0, record);
             }
         }
     }
@@ -240,7 +258,7 @@ impl World {
     fn same(&self) -> bool {
         let plain = |at: usize| -> BTreeMap<_, _> {
             let table = self.nodes[at].table.iter();
-            table.map(|(key, (flow, _))| (*key, *flow)).collect()
+            table.map(|(key, (record, _))| (*key, *record)).collect()
         };
         let (a, b) = (plain(0), plain(1));
         if a != b {
@@ -271,7 +289,11 @@ fn both_know_the_same_in_the_end() {
         // What a restart left untold is forgotten, or told again.
         world.run(16_000, false);
         assert!(world.same(), "SYNC_SEED={seed}");
-        assert!(!world.nodes[0].table.is_empty(), "SYNC_SEED={seed}");
+        let known = &world.nodes[0].table;
+        for template in [false, true] {
+            let some = known.keys().any(|key| key.template == template);
+            assert!(some, "SYNC_SEED={seed}");
+        }
         for node in &world.nodes {
             assert!(node.machine.in_sync(world.now), "SYNC_SEED={seed}");
         }

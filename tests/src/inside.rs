@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -56,16 +56,10 @@ impl Site {
     /// A server on a host that sends back what comes by TCP, after a line that says who it is, and gives back
     /// datagrams. It lasts as long as the test's process.
     pub fn echo(&self, host: &str, at: SocketAddr) {
-        let who = format!("{host}\n");
         let (listener, socket) = self.inside(host, move || {
             (TcpListener::bind(at).unwrap(), UdpSocket::bind(at).unwrap())
         });
-        drop(thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let who = who.clone();
-                drop(thread::spawn(move || echo(stream, &who)));
-            }
-        }));
+        echo_on(listener, host);
         drop(thread::spawn(move || {
             let mut buffer = vec![0; 65_536];
             // A port that refuses what is sent to it is told here; it is no end.
@@ -76,6 +70,17 @@ impl Site {
             }
         }));
     }
+}
+
+/// The part of [`Site::echo`] that is about TCP, on a listener of whichever host.
+pub fn echo_on(listener: TcpListener, host: &str) {
+    let who = format!("{host}\n");
+    drop(thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let who = who.clone();
+            drop(thread::spawn(move || echo(stream, &who)));
+        }
+    }));
 }
 
 pub(crate) fn connect(to: SocketAddr) -> io::Result<TcpStream> {
@@ -123,6 +128,12 @@ pub struct Talk {
     pub who: String,
 }
 
+impl AsFd for Talk {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
 impl Talk {
     /// Begins one, of the client's.
     ///
@@ -140,6 +151,16 @@ impl Talk {
         site.inside("client", move || {
             (0..count).map(|_| Self::over(connect(to)?)).collect()
         })
+    }
+
+    /// Over a connection that a test made itself.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub fn on(stream: TcpStream) -> io::Result<Self> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Self::over(stream)
     }
 
     fn over(mut stream: TcpStream) -> io::Result<Self> {
@@ -170,8 +191,8 @@ impl Talk {
     ///
     /// # Errors
     /// The connection has ended.
-    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+    pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.stream).write_all(bytes)
     }
 
     /// Waits for what is said back.

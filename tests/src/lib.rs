@@ -12,6 +12,7 @@
 )]
 
 mod client;
+mod crowd;
 mod daemon;
 mod echo;
 mod echoes;
@@ -29,12 +30,13 @@ mod site;
 
 pub use self::{
     client::{Client, Response},
+    crowd::{Crowd, raise_file_limit},
     daemon::{Daemon, program},
     echo::Echo,
     flight::{Download, Knocks},
     flood::Flood,
     frr::Frr,
-    inside::{Talk, states, wait_for_up},
+    inside::{Talk, echo_on, states, wait_for_up},
     keepalived::Keepalived,
     load::{Load, Mix, Score},
     net::{Net, needs_root},

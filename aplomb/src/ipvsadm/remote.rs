@@ -5,7 +5,7 @@ use control::ipvs::{
     listing::{Connection, Listing},
 };
 
-use super::{Keeper, SyncDaemon};
+use super::{Keeper, sync::SyncDaemon};
 use crate::{
     api::model::{IpvsConnections, IpvsEdits, IpvsOutcomes, IpvsTable, L4Status},
     cli::{

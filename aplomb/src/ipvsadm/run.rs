@@ -7,19 +7,16 @@ use control::ipvs::{
     listing::{Connection, Listing},
 };
 
-use proto::sync::limits::MAX_DATAGRAM;
-
 use super::{
     Names,
     arguments::{self, Command, Format, What, Wrong},
     connections, list, save,
+    sync::SyncDaemon,
 };
 
 /// What is printed for `-v`, and before the help: scripts look for the version of the original in it.
 const VERSION: &str = "ipvsadm v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n";
 const HELP: &str = include_str!("help.txt");
-const NO_SYNC: &str =
-    "connection sync needs a key and peers: write [sync] into aplomb's configuration";
 const SYNC_STAYS: &str = "connection sync is part of aplomb's configuration: take [sync] out of it";
 
 /// Keeps the table: the daemon, or a model of it.
@@ -46,17 +43,6 @@ pub trait Keeper {
     fn sync(&mut self) -> Result<Option<SyncDaemon>, String> {
         Ok(None)
     }
-}
-
-/// Connection sync, as far as IPVS's words go. It is master and backup at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyncDaemon {
-    /// The interface of the multicast group, or the address that it listens on.
-    pub interface: String,
-    /// The group, or the address of the first peer.
-    pub group: String,
-    /// Its port.
-    pub port: u16,
 }
 
 /// What a call of the program came to.
@@ -172,9 +158,13 @@ impl Runner<'_> {
                 self.output.stdout.push_str(HELP);
                 return Err(End(0));
             }
-            Command::StartDaemon => {
-                if self.sync()?.is_none() {
-                    self.refused(NO_SYNC);
+            Command::StartDaemon(wanted) => {
+                let refusal = match self.sync()? {
+                    Some(runs) => wanted.differs(&runs),
+                    None => Some(wanted.advice()),
+                };
+                if let Some(why) = refusal {
+                    self.refused(&why);
                 }
             }
             Command::StopDaemon => match self.sync()? {
@@ -216,13 +206,7 @@ impl Runner<'_> {
             }
             What::Daemons => {
                 if let Some(sync) = self.sync()? {
-                    // The largest datagram and the hops of a group are fixed, and there are no sync ids: keys tell groups apart.
-                    for role in ["master", "backup"] {
-                        self.output.stdout += &format!(
-                            "{role} sync daemon (mcast={}, syncid=0, maxlen={MAX_DATAGRAM}, group={}, port={}, ttl=1)\n",
-                            sync.interface, sync.group, sync.port
-                        );
-                    }
+                    self.output.stdout += &sync.lines();
                 }
                 Ok(())
             }

@@ -4,7 +4,7 @@ use std::{
     ffi::CString,
     io,
     mem::MaybeUninit,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, SocketAddrV6},
     os::fd::AsFd,
     time::Duration,
 };
@@ -48,14 +48,17 @@ impl Way {
     pub(super) fn open(spec: &SyncSpec) -> io::Result<Self> {
         let own = socket(spec.listen)?;
         own.bind(&spec.listen.into())?;
+        let index = spec.interface.as_ref().map(|name| index_of(name));
+        let index = index.transpose()?;
         let group = spec
             .group()
-            .map(|group| join(&own, spec, group))
+            .map(|group| join(&own, spec, scoped(group, index), index))
             .transpose()?;
+        let peers = spec.peers.iter();
         Ok(Self {
             own,
             group,
-            peers: spec.peers.iter().map(|peer| (*peer).into()).collect(),
+            peers: peers.map(|peer| scoped(*peer, index).into()).collect(),
         })
     }
 
@@ -116,13 +119,23 @@ fn index_of(name: &str) -> io::Result<u32> {
     }
 }
 
+/// A group of a link means nothing without the link (RFC 4007, section 6).
+fn scoped(address: SocketAddr, interface: Option<u32>) -> SocketAddr {
+    match (address, interface) {
+        (SocketAddr::V6(v6), Some(index)) if v6.ip().is_multicast() => {
+            SocketAddrV6::new(*v6.ip(), v6.port(), 0, index).into()
+        }
+        _ => address,
+    }
+}
+
 /// Has the group's datagrams arrive, and ours leave by the same interface.
-fn join(own: &Socket, spec: &SyncSpec, group: SocketAddr) -> io::Result<Socket> {
-    let index = spec
-        .interface
-        .as_ref()
-        .map(|name| index_of(name))
-        .transpose()?;
+fn join(
+    own: &Socket,
+    spec: &SyncSpec,
+    group: SocketAddr,
+    index: Option<u32>,
+) -> io::Result<Socket> {
     let arriving = socket(group)?;
     arriving.set_reuse_address(true)?;
     arriving.bind(&group.into())?;

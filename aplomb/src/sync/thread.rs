@@ -29,6 +29,10 @@ use crate::{
 
 /// Buckets looked at in one step, at most.
 const STEP: usize = 512;
+/// What may be found in one: as many flows as it has places, and a client of each.
+const IN_BUCKET: usize = 16;
+/// Buckets that are worth a step.
+const LEAST: usize = 8;
 /// How many times as long as a step took is waited before the next.
 const PACE: u32 = 4;
 /// At least between two looks through all.
@@ -49,6 +53,8 @@ pub(super) struct Work {
     flows: FlowSync,
     machine: Machine,
     way: Option<Way>,
+    /// The interface it is by: the configured one, or the one that has the address.
+    interface: Option<String>,
     /// Why there is none.
     trouble: Option<String>,
     next: Next,
@@ -107,6 +113,7 @@ impl Work {
         let config = *lock(&shared.config);
         Ok(Self {
             machine: machine(spec, config)?,
+            interface: spec.interface.clone(),
             spec: spec.clone(),
             shared,
             flows,
@@ -170,6 +177,9 @@ impl Work {
             Ok(way) => {
                 tracing::info!(listen = %self.spec.listen, "connection sync");
                 (self.way, self.trouble) = (Some(way), None);
+                if self.interface.is_none() {
+                    self.interface = l4::interface_of(self.spec.listen.ip());
+                }
             }
             Err(error) => {
                 let trouble = format!("{}: {error}", self.spec.listen);
@@ -234,9 +244,9 @@ impl Work {
     /// Goes a step through the tables, if it is time and there is room for what is found.
     fn look(&mut self) {
         let began = Instant::now();
-        let steps = STEP.min(self.machine.room() / 8);
+        let steps = STEP.min(self.machine.room() / IN_BUCKET);
         let wanted = self.telling || self.machine.has_peers();
-        if began < self.next.look || steps == 0 || !wanted || !self.flows.is_ready() {
+        if began < self.next.look || steps < LEAST || !wanted || !self.flows.is_ready() {
             return;
         }
         let steps = u32::try_from(steps).unwrap_or(1);
@@ -308,7 +318,7 @@ impl Work {
         });
         SyncStatus {
             listen: self.spec.listen.to_string(),
-            interface: self.spec.interface.clone(),
+            interface: self.interface.clone(),
             group: self.spec.group().map(|group| group.to_string()),
             in_sync,
             trouble: self.trouble.clone(),

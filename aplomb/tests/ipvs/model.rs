@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-use aplomb::ipvsadm::{Keeper, Names};
+use aplomb::ipvsadm::{Keeper, Names, SyncDaemon};
 use control::ipvs::{
     Edit, Error, Features, Protocol, ServiceId, Table,
     listing::{Connection, CountedDestination, Counters, Listing, Traffic},
@@ -18,6 +18,8 @@ pub(crate) struct Model {
     services: BTreeMap<ServiceId, Counters>,
     destinations: BTreeMap<(ServiceId, SocketAddr), CountedDestination>,
     connections: Vec<Connection>,
+    /// Connection sync that runs.
+    pub(crate) sync: Option<SyncDaemon>,
 }
 
 impl Keeper for Model {
@@ -49,6 +51,10 @@ impl Keeper for Model {
 
     fn connections(&mut self) -> Result<Vec<Connection>, String> {
         Ok(self.connections.clone())
+    }
+
+    fn sync(&mut self) -> Result<Option<SyncDaemon>, String> {
+        Ok(self.sync.clone())
     }
 }
 

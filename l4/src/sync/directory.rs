@@ -5,9 +5,9 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use xdp::abi::Backend;
+use xdp::abi::{Addr6, Backend, service_flags};
 
-use crate::tables::{Place, Tables, ranges::PortPrefix};
+use crate::tables::{Held, Place, Tables, ranges::PortPrefix};
 
 /// What addresses mean here.
 #[derive(Debug, Default)]
@@ -19,6 +19,19 @@ pub(crate) struct Directory {
     backends: HashMap<(u32, SocketAddr), (u32, Backend)>,
     addresses: HashMap<u32, SocketAddr>,
     timeouts: HashMap<u32, u32>,
+    /// Of services that remember clients.
+    persistences: HashMap<u32, Persistence>,
+    /// One address of each of these, of each family: protocol and where it listens.
+    listens: HashMap<(u32, bool), (u8, SocketAddr)>,
+}
+
+/// How a service remembers clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Persistence {
+    /// For how long, ticks.
+    pub(super) ticks: u32,
+    /// Which part of a client's address counts.
+    pub(super) mask: Addr6,
 }
 
 impl Directory {
@@ -29,6 +42,9 @@ impl Directory {
             for place in &held.places {
                 directory.ranges |= matches!(place, Place::Range(..));
                 directory.places.insert(*place, held.slot);
+            }
+            if held.record.flags & service_flags::PERSISTENT != 0 {
+                directory.remembers(held);
             }
             for (address, kept) in &held.backends {
                 directory.addresses.insert(kept.slot, *address);
@@ -42,6 +58,39 @@ impl Directory {
             directory.timeouts.insert(held.slot, held.record.timeout);
         }
         directory
+    }
+
+    /// A service remembers clients.
+    fn remembers(&mut self, held: &Held) {
+        let persistence = Persistence {
+            ticks: held.record.persistence,
+            mask: held.record.mask,
+        };
+        self.persistences.insert(held.slot, persistence);
+        for place in &held.places {
+            let (protocol, at) = match place {
+                Place::Port(ip, port, protocol) => (*protocol, SocketAddr::new(*ip, *port)),
+                Place::Range(ip, ports, protocol) => (*protocol, SocketAddr::new(*ip, ports.port)),
+                Place::Address(_) => continue,
+            };
+            let listens = self.listens.entry((held.slot, at.is_ipv6()));
+            let _ = listens.or_insert((protocol, at));
+        }
+    }
+
+    /// Whether any service remembers clients.
+    pub(super) fn is_persistent(&self) -> bool {
+        !self.persistences.is_empty()
+    }
+
+    /// How a service remembers clients; none: it does not.
+    pub(super) fn persistence(&self, service: u32) -> Option<&Persistence> {
+        self.persistences.get(&service)
+    }
+
+    /// Where a service that remembers clients listens: one address of a family, with its protocol.
+    pub(super) fn listens(&self, service: u32, v6: bool) -> Option<(u8, SocketAddr)> {
+        self.listens.get(&(service, v6)).copied()
     }
 
     /// The service that a packet to an address is for, found as the program does.

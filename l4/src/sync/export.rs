@@ -1,7 +1,8 @@
 //! What is to be told: flows that are new, that changed, or that peers would forget.
 //!
 //! The table of established flows is walked in the order of memory, over and over; of an idle one that costs a look at its
-//! tags. Handshakes are not told: a flood of them costs peers nothing.
+//! tags. Handshakes are not told: a flood of them costs peers nothing. Clients that persistence remembers are told with their
+//! connections, see [`super::templates`].
 
 use std::net::SocketAddr;
 
@@ -10,7 +11,7 @@ use xdp::abi::{Family, Flow, LANES, Method, Role, Slot, Tick, Tuple, V4, V6, flo
 use super::{
     Exchange, FlowName, Synced, Told, ToldFlow, left, of_ticks,
     shadow::{Mark, Owner},
-    timeout,
+    templates, timeout,
 };
 use crate::{
     maps::{FamilyMaps, Maps},
@@ -24,6 +25,14 @@ pub(super) struct Scan {
     v6: bool,
     /// The bucket that is next.
     bucket: u32,
+}
+
+/// How far one has come in telling everything: connections, then remembered clients, so that none is missed that came
+/// meanwhile.
+#[derive(Debug)]
+pub(super) enum All {
+    Flows(Scan),
+    Templates(templates::Walk),
 }
 
 /// What is told of what is found.
@@ -46,17 +55,27 @@ impl Exchange {
 
     /// Everything is to be told from the beginning.
     pub(crate) fn begin_all(&mut self) {
-        self.all = Some(Scan::default());
+        self.all = Some(All::Flows(Scan::default()));
     }
 
     /// Goes on telling everything. Whether that is done.
     pub(crate) fn all(&mut self, maps: &Maps, buckets: u32, into: &mut Vec<Told>) -> bool {
-        let Some(mut scan) = self.all else {
-            return true;
+        self.all = match self.all.take() {
+            None => None,
+            Some(All::Flows(mut scan)) => {
+                let through = self.step(maps, &mut scan, Which::All, buckets, into);
+                Some(if through {
+                    All::Templates(templates::Walk::default())
+                } else {
+                    All::Flows(scan)
+                })
+            }
+            Some(All::Templates(mut walk)) => {
+                let through = self.templates(maps, &mut walk, buckets, into);
+                (!through).then_some(All::Templates(walk))
+            }
         };
-        let through = self.step(maps, &mut scan, Which::All, buckets, into);
-        self.all = (!through).then_some(scan);
-        through
+        self.all.is_none()
     }
 
     fn step(
@@ -162,6 +181,10 @@ impl Exchange {
             return Mark::default();
         };
         into.push(Told::Flow(told));
+        // When everything is told, templates have their own turn.
+        if told.persistent && !known && mark.owner == Owner::Us && which == Which::News {
+            into.extend(self.template_of::<F>(maps, key, flow, seen.now));
+        }
         Mark {
             expires: if mark.owner == Owner::Peer {
                 mark.expires
@@ -209,11 +232,13 @@ impl Exchange {
 
     /// How a flow is now.
     pub(crate) fn find(&self, maps: &Maps, name: &FlowName) -> Told {
-        let found = match name.client {
-            SocketAddr::V4(_) => self.find_in::<V4>(maps, name),
-            SocketAddr::V6(_) => self.find_in::<V6>(maps, name),
+        let found = match (name.client, name.template) {
+            (SocketAddr::V4(_), false) => self.find_in::<V4>(maps, name).map(Told::Flow),
+            (SocketAddr::V6(_), false) => self.find_in::<V6>(maps, name).map(Told::Flow),
+            (SocketAddr::V4(_), true) => self.find_template::<V4>(maps, name),
+            (SocketAddr::V6(_), true) => self.find_template::<V6>(maps, name),
         };
-        found.map_or(Told::Gone(*name), Told::Flow)
+        found.unwrap_or(Told::Gone(*name))
     }
 
     fn find_in<F: Synced>(&self, maps: &Maps, name: &FlowName) -> Option<ToldFlow> {
@@ -274,6 +299,7 @@ pub(super) fn until<F: Family>(tables: &FamilyMaps<F>, key: &Tuple<F>, flow: &Fl
 /// The name of a key.
 fn name<F: Family>(key: &Tuple<F>) -> FlowName {
     FlowName {
+        template: false,
         protocol: key.proto,
         client: socket::<F>(key.src, key.sport),
         target: socket::<F>(key.dst, key.dport),

@@ -19,13 +19,14 @@ use crate::{maps::Maps, plane::now, tables::place::words};
 
 /// How much more recent what a peer saw must be than what we did: clocks of ticks and the way of a datagram are not
 /// worth an argument.
-const MARGIN: u32 = 4;
+pub(super) const MARGIN: u32 = 4;
 
 impl Exchange {
     /// Takes what a peer tells.
     pub(crate) fn store(&mut self, maps: &Maps, told: &Told) -> Stored {
         let name = match told {
             Told::Flow(flow) => &flow.name,
+            Told::Template(template) => &template.name,
             Told::Gone(name) => name,
         };
         match (name.client, name.target) {
@@ -39,6 +40,9 @@ impl Exchange {
         F::shadow(self).fit(F::maps(maps).flows.buckets());
         match told {
             Told::Flow(flow) => self.put::<F>(maps, flow),
+            Told::Template(template) => self.put_template::<F>(maps, template),
+            // Of clients, what is gone is forgotten in its time.
+            Told::Gone(name) if name.template => Stored::Kept,
             Told::Gone(name) => self.remove::<F>(maps, name),
         }
     }

@@ -1,7 +1,8 @@
 //! Connection sync: flows of this node as they mean something on any other, and the other way round.
 //!
-//! [`export`] goes through the tables and finds what is new; [`import`] puts in what peers tell; [`directory`] knows
-//! which addresses are which slots; [`shadow`] remembers what was told of each place. Who speaks to peers is not the
+//! [`export`] goes through the tables and finds what is new; [`import`] puts in what peers tell; [`templates`] does both with
+//! the clients that persistence remembers; [`directory`] knows which addresses are which slots; [`shadow`] remembers what
+//! was told of each place. Who speaks to peers is not the
 //! concern of this crate: it hands [`Told`]s out and takes them in.
 //!
 //! A node that was told of a flow leaves it to its peer until a packet of it comes by here; from then on this node tells
@@ -11,6 +12,7 @@ mod directory;
 mod export;
 mod import;
 mod shadow;
+mod templates;
 
 use std::{
     net::SocketAddr,
@@ -21,7 +23,11 @@ use std::{
 pub use xdp::abi::Method;
 use xdp::abi::{Family, FlowState, Tick, V4, V6};
 
-use self::{directory::Directory, export::Scan, shadow::Shadow};
+use self::{
+    directory::Directory,
+    export::{All, Scan},
+    shadow::Shadow,
+};
 use crate::{
     load::object::Loaded,
     maps::{FamilyMaps, Maps},
@@ -29,14 +35,17 @@ use crate::{
     tables::Tables,
 };
 
-/// What names a flow: what its client's packets carry. Both addresses are of one family.
+/// What names a flow: what its client's packets carry. Or a client that persistence remembers. Both addresses are of one
+/// family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FlowName {
+    /// It names a remembered client, no flow.
+    pub template: bool,
     /// IP protocol.
     pub protocol: u8,
-    /// Where the client sends from.
+    /// Where the client sends from; of a remembered one, its network and port 0.
     pub client: SocketAddr,
-    /// Where it sends to.
+    /// Where it sends to; of a remembered client, one address of the service.
     pub target: SocketAddr,
 }
 
@@ -63,12 +72,27 @@ pub struct ToldFlow {
     pub delta: Option<u32>,
 }
 
+/// A client that persistence remembers, as it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToldTemplate {
+    /// Its name, [`FlowName::template`] set.
+    pub name: FlowName,
+    /// The backend as the configuration writes it.
+    pub backend: SocketAddr,
+    /// How long it is remembered without another connection.
+    pub remaining: Duration,
+    /// How long ago its last connection began.
+    pub idle: Duration,
+}
+
 /// What is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
     /// A flow is so.
     Flow(ToldFlow),
-    /// It is no more.
+    /// A client is remembered.
+    Template(ToldTemplate),
+    /// What has this name is no more.
     Gone(FlowName),
 }
 
@@ -89,6 +113,8 @@ pub enum Stored {
     UnknownBackend,
     /// The backend is reached another way here.
     OtherMethod,
+    /// The service remembers no clients here.
+    NotPersistent,
     /// Another flow has the addresses that the backend sees.
     TupleTaken,
     /// There is no room for it.
@@ -99,10 +125,11 @@ pub enum Stored {
 
 impl Stored {
     /// Those that kept it out of the tables.
-    pub const REFUSED: [Self; 6] = [
+    pub const REFUSED: [Self; 7] = [
         Self::UnknownService,
         Self::UnknownBackend,
         Self::OtherMethod,
+        Self::NotPersistent,
         Self::TupleTaken,
         Self::TableFull,
         Self::Malformed,
@@ -119,6 +146,7 @@ impl Stored {
             Self::UnknownService => "unknown-service",
             Self::UnknownBackend => "unknown-backend",
             Self::OtherMethod => "other-method",
+            Self::NotPersistent => "not-persistent",
             Self::TupleTaken => "tuple-taken",
             Self::TableFull => "table-full",
             Self::Malformed => "malformed",
@@ -133,7 +161,7 @@ pub(crate) struct Exchange {
     v6: Shadow,
     pub(crate) directory: Directory,
     look: Scan,
-    all: Option<Scan>,
+    all: Option<All>,
 }
 
 /// A family with its shadow.

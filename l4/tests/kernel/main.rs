@@ -17,4 +17,5 @@ mod quic;
 mod rig;
 mod room;
 mod sync;
+mod sync_kinds;
 mod weights;

@@ -92,6 +92,7 @@ impl Site {
 
     fn name(&self) -> FlowName {
         FlowName {
+            template: false,
             protocol: 6,
             client: at(self.client),
             target: at(self.vip),

@@ -2,14 +2,17 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-/// What names a connection: what its client's packets carry. Both addresses are of one family.
+/// What names a connection: what its client's packets carry. Or a client that persistence remembers. Both addresses are
+/// of one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlowKey {
+    /// It names a remembered client, no connection.
+    pub template: bool,
     /// IP protocol.
     pub protocol: u8,
-    /// Where the client sends from.
+    /// Where the client sends from; of a remembered one, its network and port 0.
     pub client: SocketAddr,
-    /// Where it sends to: by this, a node knows the service.
+    /// Where it sends to: by this, a node knows the service. Of a remembered client, any address of the service.
     pub target: SocketAddr,
 }
 
@@ -49,12 +52,27 @@ pub struct Flow {
     pub delta: Option<u32>,
 }
 
+/// A client that persistence remembers: IPVS's template. Its next connection goes where the last one went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// Its name, [`FlowKey::template`] set.
+    pub key: FlowKey,
+    /// The backend, as in [`Flow`].
+    pub backend: SocketAddr,
+    /// How long it is remembered without another connection; milliseconds count.
+    pub remaining: Duration,
+    /// How long ago its last connection began; milliseconds count.
+    pub idle: Duration,
+}
+
 /// One thing that is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record {
     /// A connection is so.
     Flow(Flow),
-    /// It is no more.
+    /// A client is remembered.
+    Template(Template),
+    /// What has this name is no more.
     Gone(FlowKey),
 }
 
@@ -64,6 +82,7 @@ impl Record {
     pub const fn key(&self) -> &FlowKey {
         match self {
             Self::Flow(flow) => &flow.key,
+            Self::Template(template) => &template.key,
             Self::Gone(key) => key,
         }
     }

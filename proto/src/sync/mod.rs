@@ -44,7 +44,7 @@ pub mod seal;
 mod window;
 
 pub use self::{
-    flow::{Flow, FlowKey, Method, Record},
+    flow::{Flow, FlowKey, Method, Record, Template},
     machine::{Counters, Input, Machine, Output, PeerStatus, Settings},
     refusal::Refusal,
     seal::{Key, Keys, KeysError, Session},

@@ -4,7 +4,7 @@
 //! | bytes | |
 //! |---|---|
 //! | 0-1 | `As` |
-//! | 2 | version, 1 |
+//! | 2 | version, 2: 1 knew no remembered clients |
 //! | 3 | key id |
 //! | 4-19 | the sender's session, random for each start |
 //! | 20-27 | the datagram's number in it |
@@ -26,7 +26,7 @@ use super::{
 };
 
 const MAGIC: [u8; 2] = *b"As";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// What the derived keys are for.
 const PURPOSE: &[u8] = b"aplomb connection sync 1";
 

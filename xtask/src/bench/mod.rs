@@ -2,7 +2,7 @@
 //!
 //! [`case`] says what is measured, [`peer`] who is, and how each is set up; [`upstream`] is the
 //! backend, [`load`] and [`idle`] are the clients, [`figures`] and [`report`] what comes out.
-//! [`l4`] is about the kernel data plane, [`failover`] about virtual addresses.
+//! [`l4`] is about the kernel data plane, [`failover`] about virtual addresses, [`sync`] about connection sync.
 //! The load generator competes for the machine, so CPU per request is the figure to trust.
 
 mod case;
@@ -17,6 +17,7 @@ pub(crate) mod process;
 pub(crate) mod profile;
 mod random;
 mod report;
+mod sync;
 mod syscalls;
 pub(crate) mod upstream;
 
@@ -58,6 +59,8 @@ enum Subject {
     L4,
     /// How long a virtual address is nobody's when its master is gone, beside keepalived
     Failover,
+    /// What connection sync costs
+    Sync,
 }
 
 #[derive(Args)]
@@ -107,6 +110,7 @@ pub(crate) fn run(options: &Options) -> Result {
         Subject::Tcp => Mode::Tcp,
         Subject::L4 => return l4::run(options),
         Subject::Failover => return failover::run(options),
+        Subject::Sync => return sync::run(options),
     };
     if options.ipvs {
         return Err("IPVS is a peer of l4 alone".into());

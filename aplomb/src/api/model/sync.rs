@@ -10,7 +10,7 @@ use super::ReasonCount;
 pub(crate) struct SyncStatus {
     /// This node's address for it.
     pub listen: String,
-    /// The interface of the multicast group, if one is named.
+    /// The interface that it speaks by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
     /// The multicast group.

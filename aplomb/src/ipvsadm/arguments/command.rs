@@ -38,7 +38,7 @@ impl Entry<'_> {
                 numeric: self.has(Given::Numeric),
             },
             Verb::Restore => Command::Restore,
-            Verb::StartDaemon => Command::StartDaemon,
+            Verb::StartDaemon => Command::StartDaemon(self.sync),
             Verb::StopDaemon => Command::StopDaemon,
             Verb::Version => Command::Version,
             Verb::Help => Command::Help,

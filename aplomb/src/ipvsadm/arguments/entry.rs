@@ -9,6 +9,7 @@ use super::{
         Names, address,
         number::{bounded, leading},
         options::{Given, Meaning},
+        sync::Wanted,
     },
     DEFAULT_PERSISTENCE, MAX, Wrong, fatal, name, number, timeout,
 };
@@ -31,6 +32,7 @@ pub(super) struct Entry<'n> {
     pub(super) upper: u32,
     pub(super) lower: u32,
     pub(super) tunnel: Tunnel,
+    pub(super) sync: Wanted,
 }
 
 impl<'n> Entry<'n> {
@@ -53,6 +55,7 @@ impl<'n> Entry<'n> {
             upper: 0,
             lower: 0,
             tunnel: Tunnel::IPIP,
+            sync: Wanted::default(),
         }
     }
 
@@ -242,7 +245,6 @@ impl<'n> Entry<'n> {
         Ok(())
     }
 
-    /// Options of connection sync are looked at, though nothing is done with them.
     fn take_of_daemon(&mut self, meaning: Meaning, argument: &str) -> Result<(), Wrong> {
         match meaning {
             Meaning::Syncid => {
@@ -251,12 +253,14 @@ impl<'n> Entry<'n> {
             }
             Meaning::SyncMaxlen => {
                 self.set(Given::SyncMaxlen)?;
-                let _ = number(argument, 1, 65_535 - 20 - 8, "sync-maxlen")?;
+                let longest = number(argument, 1, 65_535 - 20 - 8, "sync-maxlen")?;
+                self.sync.longest = Some(longest);
             }
             Meaning::McastGroup => {
                 self.set(Given::McastGroup)?;
                 let group = argument.parse::<IpAddr>().ok();
-                if !group.is_some_and(|group| group.is_multicast()) {
+                self.sync.group = group.filter(IpAddr::is_multicast);
+                if self.sync.group.is_none() {
                     let family = if argument.contains(':') {
                         "IPv6"
                     } else {
@@ -267,13 +271,17 @@ impl<'n> Entry<'n> {
             }
             Meaning::McastPort => {
                 self.set(Given::McastPort)?;
-                let _ = number(argument, 1, 65_535, "mcast-port")?;
+                let port = number(argument, 1, 65_535, "mcast-port")?;
+                self.sync.port = u16::try_from(port).ok();
             }
             Meaning::McastTtl => {
                 self.set(Given::McastTtl)?;
-                let _ = number(argument, 1, 255, "mcast-ttl")?;
+                self.sync.ttl = Some(number(argument, 1, 255, "mcast-ttl")?);
             }
-            _ => self.set(Given::McastInterface)?,
+            _ => {
+                self.set(Given::McastInterface)?;
+                self.sync.interface = Some(argument.to_owned());
+            }
         }
         Ok(())
     }

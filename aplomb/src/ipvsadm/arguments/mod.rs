@@ -12,6 +12,7 @@ use super::{
     number::bounded,
     options::{DEFINITIONS, Meaning, Verb},
     popt::Scanner,
+    sync::Wanted,
 };
 
 /// The longest timeout, seconds: 31 days.
@@ -37,8 +38,8 @@ pub enum Command {
     },
     /// Arguments are read, a line each.
     Restore,
-    /// A daemon of connection sync is started.
-    StartDaemon,
+    /// A daemon of connection sync is started, so.
+    StartDaemon(Wanted),
     /// It is stopped.
     StopDaemon,
     /// The version is shown.

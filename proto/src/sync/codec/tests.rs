@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::sync::{
-    flow::{Flow, FlowKey, Method},
+    flow::{Flow, FlowKey, Method, Template},
     limits::{MAX_BODY, MAX_RECORD, MAX_RECORDS},
     refusal::Refusal,
 };
@@ -40,17 +40,29 @@ fn record() -> impl Strategy<Value = Record> {
             (any::<u32>(), any::<u32>()),
             proptest::option::of(address(v6)),
             proptest::option::of(any::<u32>()),
-            any::<bool>(),
+            (any::<bool>(), any::<bool>()),
         )
             .prop_map(
-                |((protocol, client, target, backend), rest, times, source, delta, gone)| {
+                |((protocol, client, target, backend), rest, times, source, delta, kind)| {
+                    let (gone, template) = kind;
                     let key = FlowKey {
+                        template,
                         protocol,
                         client,
                         target,
                     };
+                    let remaining = Duration::from_millis(times.0.into());
+                    let idle = Duration::from_millis(times.1.into());
                     if gone {
                         return Record::Gone(key);
+                    }
+                    if template {
+                        return Record::Template(Template {
+                            key,
+                            backend,
+                            remaining,
+                            idle,
+                        });
                     }
                     Record::Flow(Flow {
                         key,
@@ -58,8 +70,8 @@ fn record() -> impl Strategy<Value = Record> {
                         method: rest.0,
                         state: rest.1,
                         persistent: rest.2,
-                        remaining: Duration::from_millis(times.0.into()),
-                        idle: Duration::from_millis(times.1.into()),
+                        remaining,
+                        idle,
                         source,
                         delta,
                     })
@@ -136,6 +148,7 @@ proptest! {
 fn the_bytes_are_these() {
     let flow = Flow {
         key: FlowKey {
+            template: false,
             protocol: 6,
             client: "192.0.2.7:4660".parse().unwrap(),
             target: "198.51.100.1:80".parse().unwrap(),
@@ -156,4 +169,38 @@ fn the_bytes_are_these() {
         0, 5, 10, 0, 0, 1, 0x1f, 0x90, 1, 2, 3, 4,
     ];
     assert_eq!(bytes, expected);
+}
+
+#[test]
+fn a_remembered_client_has_neither_method_nor_state() {
+    let template = Template {
+        key: FlowKey {
+            template: true,
+            protocol: 17,
+            client: "192.0.2.0:0".parse().unwrap(),
+            target: "198.51.100.1:53".parse().unwrap(),
+        },
+        backend: "[2001:db8::1]:53".parse().unwrap(),
+        remaining: Duration::from_secs(300),
+        idle: Duration::ZERO,
+    };
+    let mut bytes = Vec::new();
+    put_record(&Record::Template(template), &mut bytes);
+    let first = [
+        66, 17, 192, 0, 2, 0, 0, 0, 198, 51, 100, 1, 0, 53, 0, 4, 0x93, 0xe0, 0, 0, 0, 0,
+    ];
+    assert_eq!(bytes[..22], first);
+    assert_eq!(bytes.len(), 22 + 18);
+    // What only connections have makes no sense of a client.
+    let message = Message::Flows {
+        number: 1,
+        repairs: 0,
+        records: vec![Record::Template(template)],
+    };
+    let at = message.encode().len() - bytes.len();
+    for flag in [8, 16, 32, 128] {
+        let mut wrong = message.encode();
+        wrong[at] |= flag;
+        assert_eq!(decode(&wrong), Err(Refusal::Malformed), "{flag}");
+    }
 }

@@ -25,6 +25,7 @@ fn from() -> SocketAddr {
 fn flow(n: u16) -> Flow {
     Flow {
         key: FlowKey {
+            template: false,
             protocol: 6,
             client: SocketAddr::new([192, 0, 2, 9].into(), n),
             target: "198.51.100.1:80".parse().unwrap(),
@@ -247,6 +248,18 @@ fn without_the_key_nothing_is_read_or_written() {
     ours.hear(&good, now);
     assert_eq!(ours.machine.peers(now).len(), 1);
     assert!(!good.windows(16).skip(20).any(|w| w == [2; 16]));
+}
+
+#[test]
+fn another_version_is_refused_as_such() {
+    let now = Instant::at(Duration::from_secs(9));
+    let (mut ours, mut other) = (Node::new(1, keys(), now), Node::new(2, keys(), now));
+    other.hand(Input::Tick, now);
+    let mut older = other.sent[0].clone();
+    older[2] = 1;
+    ours.hear(&older, now);
+    assert_eq!(ours.refused(Refusal::Version), 1);
+    assert!(ours.machine.peers(now).is_empty());
 }
 
 #[test]

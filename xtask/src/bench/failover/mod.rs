@@ -7,7 +7,7 @@ mod case;
 mod director;
 mod figures;
 mod pair;
-mod place;
+pub(super) mod place;
 mod watch;
 
 use super::l4::report::{Report, Table, median};

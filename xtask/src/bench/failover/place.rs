@@ -11,19 +11,19 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The address that directors hold.
-pub(super) const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
+pub(in super::super) const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 
 /// An Ethernet address.
-pub(super) type Mac = [u8; 6];
+pub(in super::super) type Mac = [u8; 6];
 
 /// The directors are 0 and 1.
-pub(super) const CLIENT: usize = 2;
+pub(in super::super) const CLIENT: usize = 2;
 
 /// With the number of the process after it, how namespaces are called.
 const PREFIX: &str = "failover-";
 
 /// Two directors and a client on one link. It is gone when this is.
-pub(super) struct Place {
+pub(in super::super) struct Place {
     name: String,
     /// Made among the bridge's ports: by it they go up and down.
     ports: Option<UdpSocket>,
@@ -31,7 +31,7 @@ pub(super) struct Place {
 
 impl Place {
     /// Makes it; `name` tells it from others of this run.
-    pub(super) fn make(name: &str) -> Result<Place> {
+    pub(in super::super) fn make(name: &str) -> Result<Place> {
         let mut place = Place {
             name: format!("{PREFIX}{}-{name}", std::process::id()),
             ports: None,
@@ -74,7 +74,7 @@ impl Place {
     }
 
     /// What a host's frames come from.
-    pub(super) fn mac(host: usize) -> Mac {
+    pub(in super::super) fn mac(host: usize) -> Mac {
         [2, 0, 0, 0, 0, host as u8 + 1]
     }
 
@@ -88,8 +88,39 @@ impl Place {
         command
     }
 
+    /// The same, with this machine's `/sys`: the kernel data plane keeps its pins there.
+    pub(in super::super) fn enter(&self, host: usize, program: &Path) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .arg(format!("--net=/run/netns/{}", self.namespace(host)))
+            .arg(program)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Has directors be routers, and all hosts have addresses of IPv6 too: fd77::1 and so on.
+    pub(in super::super) fn route(&self) -> Result {
+        for host in 0..=CLIENT {
+            let space = self.namespace(host);
+            ip(&format!(
+                "-n {space} addr add fd77::{}/64 dev eth0 nodad",
+                host + 1
+            ))?;
+            if host == CLIENT {
+                continue;
+            }
+            for name in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+                let path = format!("/proc/sys/net/{name}");
+                self.on(host, || {
+                    fs::write(&path, "1").map_err(|e| format!("{path}: {e}"))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Does `work` on a host.
-    pub(super) fn on<T: Send>(
+    pub(in super::super) fn on<T: Send>(
         &self,
         host: usize,
         work: impl FnOnce() -> Result<T> + Send,
@@ -135,7 +166,7 @@ impl Drop for Place {
 }
 
 /// Removes what runs that were killed left.
-pub(super) fn sweep() {
+pub(in super::super) fn sweep() {
     for entry in fs::read_dir("/run/netns").into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_str().unwrap_or_default();
