@@ -17,7 +17,7 @@ use control::{
 use crate::{
     explain::{self, Explanation, Question},
     filter::Filter,
-    load::{StartError, attach::Attachments, object},
+    load::{StartError, attach::Attachments, carry, object},
     net::Monitor,
     plane::{Condition, Plane, lock},
     report,
@@ -84,6 +84,9 @@ impl L4 {
         let attachments = Attachments::adopt(&spec.pin, loaded.program.as_fd())
             .map_err(of("taking over attachments"))?;
         loaded.forget_outgrown().map_err(of("writing settings"))?;
+        // What a predecessor expected, nobody does any more.
+        carry::end(&loaded.maps).map_err(of("writing settings"))?;
+        carry::hold(&loaded.maps, false).map_err(of("writing settings"))?;
         let adopted = loaded.adopted;
         let loaded = Arc::new(RwLock::new(Arc::new(loaded)));
         let (sender, commands) = mpsc::channel();
@@ -175,6 +178,26 @@ impl L4 {
     #[must_use]
     pub fn sync(&self) -> FlowSync {
         FlowSync::new(Arc::clone(&self.plane))
+    }
+
+    /// Whether flows are on their way from another node. While they are, a packet in the middle of a connection that is not
+    /// known is dropped: it is sent again, and may be known then. Otherwise the machine's stack resets its connection.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn expect_flows(&self, expected: bool) -> io::Result<()> {
+        let loaded = self.plane.loaded();
+        let settle = if expected { carry::begin } else { carry::end };
+        settle(&loaded.maps)
+    }
+
+    /// Whether those who begin to connect by TCP are not heard: another node is about to take over, and is to know all that
+    /// began here. They try again a second later.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn hold(&self, hold: bool) -> io::Result<()> {
+        carry::hold(&self.plane.loaded().maps, hold)
     }
 
     /// What would become of packets, and why: decided one after the other, and nothing comes of it.

@@ -13,7 +13,7 @@ use std::{
 use xdp::abi::{
     Backend, Cookies, Counters, Endpoint, Family, Fragment, FragmentKey, Guard, Iface, Load,
     Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, ResolveKey, Secret, Service,
-    Settings, Template, TemplateKey, Tick, V4, V6, backend_flags, service_flags,
+    Settings, Template, TemplateKey, Tick, V4, V6, backend_flags, service_flags, settings_flags,
 };
 
 use crate::{
@@ -289,7 +289,11 @@ impl Maps {
                 std::net::IpAddr::V4(_) => self.v4.lead(place, *slot),
                 std::net::IpAddr::V6(_) => self.v6.lead(place, *slot),
             },
-            Write::Flags(flags) => self.change_settings(|settings| settings.flags = *flags),
+            Write::Flags(flags) => self.change_settings(|settings| {
+                // Whether flows are on their way is no plan's business.
+                let moving = settings_flags::CARRYING | settings_flags::HOLDING;
+                settings.flags = *flags | settings.flags & moving;
+            }),
         }
     }
 

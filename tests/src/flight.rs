@@ -35,7 +35,13 @@ impl Download {
     /// Begins one of `length` bytes (of the labs' own servers) from the service.
     #[must_use]
     pub fn begin(site: &Site, length: usize) -> Self {
-        let stream = site.connect(site.service_address()).unwrap();
+        Self::begin_from(site, site.service_address(), length)
+    }
+
+    /// The same from another address.
+    #[must_use]
+    pub fn begin_from(site: &Site, from: SocketAddr, length: usize) -> Self {
+        let stream = site.connect(from).unwrap();
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
         let thread = thread::spawn(move || download(stream, length, &shared));
@@ -85,7 +91,16 @@ impl Download {
     }
 }
 
-fn download(mut stream: TcpStream, length: usize, state: &State) -> Result<(), String> {
+fn download(stream: TcpStream, length: usize, state: &State) -> Result<(), String> {
+    let outcome = receive(stream, length, state);
+    if let Err(why) = &outcome {
+        // Whoever waits for it to go on does not ask for this.
+        eprintln!("a download failed: {why}");
+    }
+    outcome
+}
+
+fn receive(mut stream: TcpStream, length: usize, state: &State) -> Result<(), String> {
     let words = |error: io::Error| error.to_string();
     // Little room, so that bytes that come have come over the wire just now.
     rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 64 << 10)

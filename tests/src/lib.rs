@@ -27,6 +27,7 @@ mod nginx;
 mod pair;
 mod port;
 mod site;
+mod twins;
 
 pub use self::{
     client::{Client, Response},
@@ -44,4 +45,5 @@ pub use self::{
     pair::Pair,
     port::{free_port, wait_for},
     site::Site,
+    twins::{Twins, vip_state, wait_for_role},
 };

@@ -42,6 +42,9 @@ enum Task {
     Profile(bench::profile::Options),
     /// A guest with Debian's kernel, in an emulated machine
     Guest(guest::Options),
+    /// What stresses the machine in a benchmark
+    #[command(hide = true)]
+    Stress(bench::failover::stress::source::Source),
     /// The backend of benchmarks
     #[command(hide = true)]
     Upstream,
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Profile(options) => bench::profile::run(&options),
         Task::Guest(options) => guest::run(&options),
+        Task::Stress(source) => bench::failover::stress::source::run(&source),
         Task::Upstream => bench::upstream::run(),
         Task::L4Probe(probe) => bench::l4::probe::run(&probe),
         Task::ReplayProbe(probe) => guest::replay::probe(&probe),

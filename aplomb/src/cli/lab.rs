@@ -36,6 +36,9 @@ pub(super) enum Command {
         mode: Mode,
         #[command(flatten)]
         shape: Shape,
+        /// With another director at the switch, which has no addresses yet
+        #[arg(long)]
+        second: bool,
     },
 }
 
@@ -81,6 +84,7 @@ impl Shape {
             mode,
             v6: self.family == Family::V6,
             one_arm: self.one_arm,
+            second: false,
         }
     }
 }
@@ -112,7 +116,14 @@ pub(super) fn run(command: Command) -> Outcome {
             for_time: seconds.map(Duration::from_secs),
             load,
         }),
-        Command::Site { mode, shape } => lab::l4::hold(shape.plan(mode)),
+        Command::Site {
+            mode,
+            shape,
+            second,
+        } => lab::l4::hold(Plan {
+            second,
+            ..shape.plan(mode)
+        }),
     }
 }
 

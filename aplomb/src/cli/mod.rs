@@ -15,10 +15,11 @@ mod generate;
 mod lab;
 mod node;
 mod status;
+pub(crate) mod sync;
 pub(crate) mod table;
 mod top;
 mod trace;
-mod vrrp;
+pub(crate) mod vrrp;
 
 use std::process::ExitCode;
 

@@ -72,7 +72,8 @@ async fn status(client: &Client, name: Option<&str>, json: bool) -> Outcome {
 
 async fn order(client: &Client, group: &Group, order: &str) -> Outcome {
     let path = format!("/v1/vrrp/{}/{order}", escape(&group.group));
-    let vips: Vec<VipStatus> = client.post(&path, "{}".to_owned()).await?;
+    // Connections by the address finish first.
+    let vips: Vec<VipStatus> = client.post_patiently(&path, "{}".to_owned()).await?;
     print(&table(&vips))
 }
 
@@ -88,27 +89,34 @@ pub(super) fn table(vips: &[VipStatus]) -> String {
         "WHY",
     ]);
     for vip in vips {
-        let name = if vip.group == vip.name {
-            vip.name.clone()
-        } else {
-            format!("{} ({})", vip.name, vip.group)
-        };
-        let priority = match (vip.id, vip.priority == vip.configured_priority) {
-            (0, _) => "-".into(),
-            (_, true) => vip.priority.to_string(),
-            (_, false) => format!("{} (of {})", vip.priority, vip.configured_priority),
-        };
         table.row(vec![
-            name,
+            name(vip),
             vip.state.clone(),
             span(vip.since_seconds),
-            priority,
+            priority(vip),
             vip.interface.clone(),
             vip.addresses.join(" "),
-            vip.why.clone(),
+            vip.whole_why(),
         ]);
     }
     table.render("")
+}
+
+/// Its name, and its group if that is another.
+pub(crate) fn name(vip: &VipStatus) -> String {
+    if vip.group == vip.name {
+        return vip.name.clone();
+    }
+    format!("{} ({})", vip.name, vip.group)
+}
+
+/// The priority that counts, and the configuration's if that is another; none without VRRP.
+pub(crate) fn priority(vip: &VipStatus) -> String {
+    match (vip.id, vip.priority == vip.configured_priority) {
+        (0, _) => "-".into(),
+        (_, true) => vip.priority.to_string(),
+        (_, false) => format!("{} (of {})", vip.priority, vip.configured_priority),
+    }
 }
 
 /// What a line does not say.

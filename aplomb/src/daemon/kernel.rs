@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use control::{
@@ -43,6 +44,24 @@ pub(super) struct Kernel {
     /// Connection sync, if there is any.
     sync: Mutex<Option<Sync>>,
     in_sync: Arc<AtomicBool>,
+}
+
+/// How long handshakes may take that are under way, and news to be sent.
+const HANDSHAKES: Duration = Duration::from_millis(50);
+/// How long it may take to look through all connections twice.
+const TELLING: Duration = Duration::from_millis(800);
+
+/// No new connections are heard of while there is one.
+#[derive(Debug)]
+#[must_use = "new connections are heard of again when it is dropped"]
+pub(super) struct Held(Arc<L4>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.hold(false) {
+            tracing::error!(%error, "the kernel data plane's settings cannot be written");
+        }
+    }
 }
 
 /// Tells the engine of backends that have drained.
@@ -142,6 +161,37 @@ impl Kernel {
     /// connection sync.
     pub(super) fn in_sync(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.in_sync)
+    }
+
+    /// Before addresses go: no new connections are heard of, and peers are told of all there are. None: there is nobody to
+    /// tell. Waits for a moment.
+    pub(super) async fn tell_all(self: &Arc<Self>) -> Option<Held> {
+        let plane = self.running()?;
+        let looks = {
+            let sync = self.sync.lock().unwrap_or_else(PoisonError::into_inner);
+            sync.as_ref().filter(|sync| sync.has_peers())?.looks()
+        };
+        if let Err(error) = plane.hold(true) {
+            tracing::warn!(%error, "the kernel data plane's settings cannot be written");
+            return None;
+        }
+        let held = Held(plane);
+        // Those who have begun to connect are connected by then.
+        tokio::time::sleep(HANDSHAKES).await;
+        if !looks.two_more(TELLING).await {
+            tracing::warn!("the other nodes were not told of all connections in time");
+        }
+        Some(held)
+    }
+
+    /// Whether packets of connections that are not known here may belong to some that another node still tells of.
+    pub(super) fn expect_flows(&self, expected: bool) {
+        let synced = self.sync.lock().unwrap_or_else(PoisonError::into_inner);
+        let expected = expected && synced.is_some();
+        drop(synced);
+        if let Some(Err(error)) = self.running().map(|l4| l4.expect_flows(expected)) {
+            tracing::warn!(%error, "the kernel data plane's settings cannot be written");
+        }
     }
 
     /// Has connection sync be what the configuration asks for. It needs the plane.

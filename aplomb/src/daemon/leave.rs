@@ -1,6 +1,6 @@
 //! The end: nothing more is accepted, what goes on may finish, and everything is put away.
 
-use std::{sync::Arc, thread};
+use std::{sync::Arc, thread, time::Duration};
 
 use proxy::plane::Stop;
 
@@ -10,6 +10,9 @@ use super::{
     handle::{Phase, Rejected, Request, Shutdown},
     signals::Wish,
 };
+
+/// However long an address took to go: what came by others has this long to finish.
+const LEAST: Duration = Duration::from_secs(2);
 
 impl Conductor {
     /// Ends for this reason. `engine` is the engine's thread.
@@ -21,43 +24,63 @@ impl Conductor {
             self.systemd.stopping(self.spec.proxy.drain);
         }
         drop(self.door.take());
-        // Before what goes on may finish: another node is to have the addresses at once.
-        if end == End::HandedOver {
-            self.vips.rest();
-        } else {
-            self.vips.stop().await;
-        }
+        let limit = self.spec.proxy.drain;
+        let until = tokio::time::Instant::now() + limit;
+        // Kept out to the end: nothing more is accepted after this.
+        let _leaving = match end {
+            End::HandedOver => {
+                self.vips.rest();
+                None
+            }
+            End::Shutdown(Shutdown::Now) => {
+                self.vips.stop().await;
+                None
+            }
+            // What came by an address ends before that goes. The rest need not wait for it: another node is to have the
+            // addresses as soon as it may.
+            End::Shutdown(Shutdown::Graceful) => {
+                let vips = Arc::clone(&self.vips);
+                let leaving = self.unless_cut(async { vips.drain(None).await }).await;
+                self.vips.stop().await;
+                leaving
+            }
+        };
         if end != End::Shutdown(Shutdown::Now) {
-            self.drain(end).await;
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            self.drain(end, left.max(LEAST.min(limit))).await;
         }
         self.put_away(engine).await;
         tracing::info!("ended");
     }
 
     /// Lets what goes on finish, unless somebody cannot wait.
-    async fn drain(&mut self, end: End) {
+    async fn drain(&mut self, end: End, limit: Duration) {
         let stop = match end {
             End::HandedOver => Stop::HandedOver,
             End::Shutdown(_) => Stop::Final,
         };
-        let limit = self.spec.proxy.drain;
         tracing::info!(?limit, "nothing more is accepted; what goes on may finish");
         self.plane.stop_accepting(stop).wait().await;
         let done = self.plane.drain(limit).wait();
-        tokio::pin!(done);
+        let _ = self.unless_cut(done).await;
+    }
+
+    /// Waits for this, unless somebody cannot wait.
+    async fn unless_cut<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(work);
         loop {
             tokio::select! {
-                () = &mut done => return,
+                done = &mut work => return Some(done),
                 wish = self.signals.next() => match wish {
                     Wish::End => {
                         tracing::warn!("told again to end: what goes on is cut");
-                        return;
+                        return None;
                     }
                     Wish::ReopenLogs => self.reopen_logs(),
                     Wish::Reload | Wish::Upgrade => {}
                 },
                 Some(request) = self.requests.recv() => match request {
-                    Request::Shutdown(Shutdown::Now) => return,
+                    Request::Shutdown(Shutdown::Now) => return None,
                     Request::Shutdown(Shutdown::Graceful) => {}
                     Request::ReopenLogs => self.reopen_logs(),
                     other => turn_away(other),

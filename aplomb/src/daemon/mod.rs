@@ -8,6 +8,7 @@ mod about;
 mod apply;
 pub(crate) mod clock;
 mod conductor;
+mod drain;
 mod engine;
 pub mod handle;
 mod ipvs;

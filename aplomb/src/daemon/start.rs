@@ -208,7 +208,11 @@ async fn serve(
     let kernel = Arc::new(Kernel::new(drained, given_up));
     kernel.start(&spec)?;
     let engine = Engine::restore(seed(), clock::now(), goods.saved);
-    let vips = Arc::new(Vips::new(drained_vips, Arc::clone(&kernel)));
+    let vips = Arc::new(Vips::new(
+        drained_vips,
+        Arc::clone(&kernel),
+        Arc::clone(&plane),
+    ));
     vips.try_out(&spec)?;
     let planes = (Arc::clone(&plane), Arc::clone(&kernel), Arc::clone(&vips));
     let (engine, thread) =

@@ -3,34 +3,59 @@
 //! Two processes that take over from one another hold the same addresses for a moment, which nobody notices: the
 //! successor begins before its predecessor rests.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use control::{
     engine::Event,
     name::Name,
     plan::{Plan, VipPlan},
-    spec::Spec,
+    spec::{Spec, VipSpec},
 };
 use l4::status::L4Status;
+use proxy::plane::Plane;
 use tokio::sync::mpsc;
 
-use super::{handle::Rejected, kernel::Kernel};
+use super::{
+    drain::{Closed, drain},
+    handle::Rejected,
+    kernel::{Held, Kernel},
+};
 use crate::{
     api::model::VipStatus,
     vrrp::{Order, Vrrp},
 };
+
+/// How long an address takes at most to go, once that was decided.
+const GONE: Duration = Duration::from_millis(500);
 
 /// Where the net plane is, if there is one.
 pub(crate) struct Vips {
     state: Mutex<State>,
     events: mpsc::UnboundedSender<Event>,
     kernel: Arc<Kernel>,
+    plane: Arc<Plane>,
+}
+
+/// Whoever begins to connect to addresses that go is not heard while there is one.
+#[derive(Default)]
+#[must_use = "they are heard again when it is dropped"]
+pub(super) struct Leaving {
+    #[expect(dead_code, reason = "for its end")]
+    closed: Option<Closed>,
+    #[expect(dead_code, reason = "for its end")]
+    held: Option<Held>,
 }
 
 #[derive(Default)]
 struct State {
     /// Of the last plan.
     vips: Arc<[Arc<VipPlan>]>,
+    /// How long connections may take that are to finish.
+    drain: Duration,
     /// This process may hold them; and whether its predecessor did.
     begun: Option<bool>,
     running: Option<Arc<Vrrp>>,
@@ -43,11 +68,16 @@ impl std::fmt::Debug for Vips {
 }
 
 impl Vips {
-    pub(super) fn new(events: mpsc::UnboundedSender<Event>, kernel: Arc<Kernel>) -> Self {
+    pub(super) fn new(
+        events: mpsc::UnboundedSender<Event>,
+        kernel: Arc<Kernel>,
+        plane: Arc<Plane>,
+    ) -> Self {
         Self {
             state: Mutex::default(),
             events,
             kernel,
+            plane,
         }
     }
 
@@ -79,6 +109,7 @@ impl Vips {
     /// Has it go by a plan. Never waits, but for the first.
     pub(super) fn apply(&self, plan: &Plan) {
         let mut state = self.state();
+        state.drain = plan.proxy.drain;
         if Arc::ptr_eq(&state.vips, &plan.vips) {
             return;
         }
@@ -92,7 +123,9 @@ impl Vips {
             let kernel = Arc::clone(&self.kernel);
             let data_plane = Arc::new(move || attached(&kernel));
             let in_sync = self.kernel.in_sync();
-            match Vrrp::start(self.events.clone(), data_plane, in_sync, adopt) {
+            let kernel = Arc::clone(&self.kernel);
+            let standby = Arc::new(move |stands_by| kernel.expect_flows(stands_by));
+            match Vrrp::start(self.events.clone(), data_plane, standby, in_sync, adopt) {
                 Ok(vrrp) => state.running = Some(Arc::new(vrrp)),
                 Err(error) => {
                     tracing::error!(%error, "vips are not held: the net plane does not start")
@@ -125,6 +158,33 @@ impl Vips {
         None
     }
 
+    /// Before addresses go that this node has by VRRP, of all groups or this one: connections of the proxy by them finish,
+    /// and other nodes are told of all of the kernel's.
+    pub(super) async fn drain(&self, group: Option<&Name>) -> Leaving {
+        let vips = self.status().await;
+        let held = |spec: &VipSpec| {
+            let of_group = group.is_none_or(|group| spec.group() == group);
+            let name = spec.name.as_str();
+            let mut its = vips.iter().filter(|vip| vip.name == name);
+            of_group && its.any(|vip| vip.id != 0 && vip.state == "master")
+        };
+        let (addresses, limit) = {
+            let state = self.state();
+            let specs = state.vips.iter().map(|plan| &plan.spec);
+            let held = specs.filter(|spec| held(spec));
+            let all = held.flat_map(|spec| spec.addresses.iter().chain(&spec.excluded));
+            let all: Vec<IpAddr> = all.map(|address| address.address.addr()).collect();
+            (all, state.drain)
+        };
+        if addresses.is_empty() {
+            return Leaving::default();
+        }
+        Leaving {
+            closed: drain(&self.plane, addresses, limit).await,
+            held: self.kernel.tell_all().await,
+        }
+    }
+
     /// Gives all up, and tells the other nodes.
     pub(super) async fn stop(&self) {
         if let Some(vrrp) = self.end() {
@@ -149,7 +209,18 @@ impl Vips {
 
     /// Has a group do what an operator asks; none: there is no such group.
     pub(crate) async fn order(&self, group: Name, order: Order) -> Option<Result<(), String>> {
-        self.running()?.order(group, order).await
+        let running = self.running()?;
+        if order != Order::Release {
+            return running.order(group, order).await;
+        }
+        let leaving = self.drain(Some(&group)).await;
+        let done = running.order(group, order).await;
+        // The address is another node's by then.
+        drop(tokio::spawn(async move {
+            tokio::time::sleep(GONE).await;
+            drop(leaving);
+        }));
+        done
     }
 }
 

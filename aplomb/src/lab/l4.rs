@@ -90,6 +90,7 @@ pub(crate) fn hold(plan: Plan) -> Outcome {
     let told = serde_json::json!({
         "client": site.client.name(),
         "director": site.director.name(),
+        "second": site.second.as_ref().map(Space::name),
         "servers": names,
         "service": plan.service().to_string(),
         "backends": backends,

@@ -147,7 +147,12 @@ mod tests {
     fn its_configuration_is_in_order() {
         for mode in [Mode::Nat, Mode::Direct, Mode::Tunnel] {
             for (v6, one_arm) in [(false, false), (true, false), (false, true), (true, true)] {
-                let plan = Plan { mode, v6, one_arm };
+                let plan = Plan {
+                    mode,
+                    v6,
+                    one_arm,
+                    second: false,
+                };
                 let text = config(plan, Path::new("/sys/fs/bpf/lab"));
                 let admitted = crate::config::admit(&text, Path::new("lab.toml"));
                 let admitted = admitted.unwrap_or_else(|problems| panic!("{text}\n{problems}"));

@@ -12,9 +12,10 @@ use std::{
     io,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use control::spec::{Spec, SyncSpec};
@@ -29,6 +30,32 @@ struct Shared {
     in_sync: Arc<AtomicBool>,
     status: Mutex<SyncStatus>,
     config: Mutex<u64>,
+    looks: Looks,
+}
+
+/// How often all connections were looked through for news.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Looks {
+    through: Arc<AtomicU64>,
+    /// Somebody waits: they are to follow one another without rest.
+    hurry: Arc<AtomicBool>,
+}
+
+impl Looks {
+    /// Waits until they were looked through twice more, of which the second is one from beginning to end; whether they were
+    /// within `limit`.
+    pub(crate) async fn two_more(&self, limit: Duration) -> bool {
+        self.hurry.store(true, Ordering::Relaxed);
+        let before = self.through.load(Ordering::Relaxed);
+        let done = async {
+            while self.through.load(Ordering::Relaxed) < before + 2 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let done = tokio::time::timeout(limit, done).await.is_ok();
+        self.hurry.store(false, Ordering::Relaxed);
+        done
+    }
 }
 
 /// Connection sync that runs.
@@ -56,6 +83,7 @@ impl Sync {
             in_sync,
             status: Mutex::default(),
             config: Mutex::new(config),
+            looks: Looks::default(),
         });
         let work = thread::Work::new(spec, Arc::clone(&shared), l4.sync())?;
         let thread = std::thread::Builder::new()
@@ -76,6 +104,17 @@ impl Sync {
     /// The configuration is another one.
     pub(crate) fn configured(&self, config: u64) {
         *lock(&self.shared.config) = config;
+    }
+
+    /// Whether there is anybody to tell.
+    pub(crate) fn has_peers(&self) -> bool {
+        let status = lock(&self.shared.status);
+        status.peers.iter().any(|peer| peer.answers)
+    }
+
+    /// How often it has looked for news.
+    pub(crate) fn looks(&self) -> Looks {
+        self.shared.looks.clone()
     }
 
     /// How it is.

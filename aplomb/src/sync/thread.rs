@@ -266,7 +266,10 @@ impl Work {
             self.machine.handle(Input::Scanned, time());
         } else if through {
             let now = Instant::now();
-            self.next.look = self.next.look.max(now + REST);
+            let _ = self.shared.looks.through.fetch_add(1, Ordering::Relaxed);
+            if !self.shared.looks.hurry.load(Ordering::Relaxed) {
+                self.next.look = self.next.look.max(now + REST);
+            }
             self.look_took = now.duration_since(self.look_began);
             self.look_began = now;
         }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use crate::api::model::{
-    BackendState, BackendStats, Histogram, Phase, ServiceStats, Stats, Status,
+    BackendState, BackendStats, Histogram, Phase, ServiceStats, Stats, Status, VipStatus,
 };
-use crate::cli::table::rate;
+use crate::cli::{sync, table::rate, vrrp};
 
 /// All figures of one look.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,38 @@ pub(super) struct Frame {
     pub backends: Vec<BackendRow>,
     /// The kernel data plane in a line, if there is one.
     pub kernel: Option<String>,
+    /// Virtual addresses in the order of the configuration, one for each family.
+    pub vips: Vec<VipRow>,
+    /// Connection sync in a line, if there is any.
+    pub sync: Option<String>,
+    /// Whether it is as it should be.
+    pub in_sync: bool,
+}
+
+/// One virtual address, or those of one family that move together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct VipRow {
+    /// Its name, and its group if that is another.
+    pub name: String,
+    pub state: String,
+    /// Seconds in this state.
+    pub since: f64,
+    pub priority: String,
+    pub addresses: String,
+    pub why: String,
+}
+
+impl From<&VipStatus> for VipRow {
+    fn from(vip: &VipStatus) -> Self {
+        Self {
+            name: vrrp::name(vip),
+            state: vip.state.clone(),
+            since: vip.since_seconds,
+            priority: vrrp::priority(vip),
+            addresses: vip.addresses.join(" "),
+            why: vip.whole_why(),
+        }
+    }
 }
 
 /// One service.
@@ -84,6 +116,7 @@ impl Frame {
         let per = Per {
             seconds: before.map_or(0.0, |b| now.at_seconds - b.at_seconds),
         };
+        let sync = status.l4.as_ref().and_then(|l4| l4.sync.as_ref());
         let cpu = before.map_or(0.0, |b| {
             (now.daemon.cpu_seconds - b.daemon.cpu_seconds) / per.seconds
         });
@@ -98,6 +131,9 @@ impl Frame {
             services: services(status, now, before, per),
             backends: backends(status, now, before, per),
             kernel: kernel(now, before, per),
+            vips: status.vips.iter().map(VipRow::from).collect(),
+            sync: sync.map(sync::line),
+            in_sync: sync.is_none_or(|sync| sync.in_sync && sync.trouble.is_none()),
         }
     }
 
@@ -299,6 +335,36 @@ pub(super) mod tests {
             l4: None,
         };
         (status, stats)
+    }
+
+    /// The same node with an address that it holds, and a peer that it is in sync with.
+    pub(in super::super) fn with_vip(mut status: Status) -> Status {
+        use crate::api::model::{L4Status, SyncPeer, SyncStatus};
+        status.vips = vec![VipStatus {
+            name: "edge".into(),
+            group: "edge".into(),
+            family: "ipv4".into(),
+            addresses: vec!["10.0.0.100/24".into()],
+            state: "master".into(),
+            since_seconds: 65.0,
+            why: "no master was heard for 341ms".into(),
+            id: 51,
+            priority: 90,
+            configured_priority: 150,
+            ..VipStatus::default()
+        }];
+        status.l4 = Some(L4Status {
+            sync: Some(SyncStatus {
+                in_sync: true,
+                peers: vec![SyncPeer {
+                    address: "10.0.0.2:8849".into(),
+                    ..SyncPeer::default()
+                }],
+                ..SyncStatus::default()
+            }),
+            ..L4Status::default()
+        });
+        status
     }
 
     #[test]

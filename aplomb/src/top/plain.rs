@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Extras, frame::Frame, poller::Poller};
+use super::{
+    Extras,
+    frame::{Frame, VipRow},
+    poller::Poller,
+};
 use crate::cli::{
     exit::{Outcome, print},
     table::{latency, rate},
@@ -51,6 +55,15 @@ fn line(frame: &Frame) -> String {
     if let Some(drops) = frame.kernel.as_deref().and_then(|k| k.split_once("; ")) {
         line += &format!("; kernel data plane: {}", drops.1);
     }
+    // Both families of a vip are mostly the same thing.
+    let mut vips: Vec<String> = frame.vips.iter().map(vip).collect();
+    vips.dedup();
+    for vip in vips {
+        line += &format!("; {vip}");
+    }
+    if let Some(sync) = frame.sync.as_ref().filter(|_| !frame.in_sync) {
+        line += &format!("; {sync}");
+    }
     for backend in frame.backends.iter().filter(|b| !b.state.is_up()) {
         line += &format!("; {} {}", backend.name, backend.state.as_str());
         if !backend.why.is_empty() {
@@ -58,6 +71,15 @@ fn line(frame: &Frame) -> String {
         }
     }
     line
+}
+
+/// A vip that is master or backup says no more than that.
+fn vip(vip: &VipRow) -> String {
+    let mut text = format!("vip {} {}", vip.name, vip.state);
+    if vip.state == "fault" {
+        text += &format!(" ({})", vip.why);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -72,6 +94,22 @@ mod tests {
         assert!(line.starts_with("rate 25/s, errors 0/s, p50 "), "{line}");
         assert!(
             line.ends_with("1 of 2 backends up; web/10.0.0.2:80 down (connection refused)"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn it_says_who_has_an_address_and_what_is_not_in_sync() {
+        let (status, now) = super::super::frame::tests::node(12.0, 150);
+        let mut frame = Frame::new(&super::super::frame::tests::with_vip(status), &now, None);
+        frame.vips.push(frame.vips[0].clone());
+        assert!(line(&frame).contains("backends up; vip edge master; web/"));
+        frame.in_sync = false;
+        frame.vips[0].state = "fault".into();
+        frame.vips[0].why = "eth1 is down".into();
+        let line = line(&frame);
+        assert!(
+            line.contains("; vip edge fault (eth1 is down); vip edge master; connection sync: "),
             "{line}"
         );
     }

@@ -13,7 +13,7 @@ use ratatui::{
 
 use super::{
     Extras,
-    frame::{BackendRow, Frame, ServiceRow},
+    frame::{BackendRow, Frame, ServiceRow, VipRow},
     poller::Poller,
     sort::Column,
 };
@@ -158,17 +158,23 @@ impl Screen {
     fn draw(&mut self, canvas: &mut Canvas<'_>, extras: &dyn Extras) {
         let story = extras.lines();
         let rows = |count: usize| Constraint::Length(u16::try_from(count).unwrap_or(u16::MAX));
-        let [head, told, services, backends, foot] = Layout::vertical([
-            rows(if self.frame.kernel.is_some() { 3 } else { 2 }),
+        let heading = self.heading();
+        let vips = self.frame.vips.len();
+        let [head, told, addresses, services, backends, foot] = Layout::vertical([
+            rows(heading.len() + 1),
             rows(if story.is_empty() { 0 } else { story.len() + 1 }),
+            rows(if vips == 0 { 0 } else { vips + 2 }),
             rows(self.frame.services.len() + 2),
             Constraint::Min(3),
             rows(1),
         ])
         .areas(canvas.area());
-        canvas.render_widget(Paragraph::new(self.heading()), head);
+        canvas.render_widget(Paragraph::new(heading), head);
         let story: Vec<Line<'_>> = story.into_iter().map(Line::from).collect();
         canvas.render_widget(Paragraph::new(story), told);
+        if vips > 0 {
+            canvas.render_widget(vip_table(&self.frame.vips), addresses);
+        }
         canvas.render_widget(service_table(&self.frame.services), services);
         self.draw_backends(canvas, backends);
         canvas.render_widget(Paragraph::new(self.footer(extras)), foot);
@@ -195,6 +201,13 @@ impl Screen {
         let bold = Style::new().add_modifier(Modifier::BOLD);
         let mut lines = vec![Line::from(Span::styled(text, bold))];
         lines.extend(frame.kernel.clone().map(Line::from));
+        let colour = if frame.in_sync {
+            Color::Reset
+        } else {
+            Color::Red
+        };
+        let sync = frame.sync.clone();
+        lines.extend(sync.map(|text| Line::styled(text, Style::new().fg(colour))));
         lines
     }
 
@@ -285,6 +298,34 @@ fn service_table(services: &[ServiceRow]) -> Table<'static> {
     Table::new(rows, widths).header(heading_row(&headings))
 }
 
+fn vip_table(vips: &[VipRow]) -> Table<'static> {
+    let rows = vips.iter().map(|vip| {
+        let colour = match vip.state.as_str() {
+            "master" => Color::Green,
+            "backup" => Color::Cyan,
+            _ => Color::Red,
+        };
+        Row::new([
+            Cell::from(vip.name.clone()),
+            Cell::from(vip.state.clone()).style(Style::new().fg(colour)),
+            Cell::from(span(vip.since)),
+            Cell::from(vip.priority.clone()),
+            Cell::from(vip.addresses.clone()),
+            Cell::from(vip.why.clone()),
+        ])
+    });
+    let widths = [
+        widest("VIP", vips.iter().map(|v| v.name.as_str())),
+        Constraint::Length(10),
+        Constraint::Length(7),
+        widest("PRIORITY", vips.iter().map(|v| v.priority.as_str())),
+        widest("ADDRESSES", vips.iter().map(|v| v.addresses.as_str())),
+        Constraint::Fill(1),
+    ];
+    let headings = ["VIP", "STATE", "FOR", "PRIORITY", "ADDRESSES", "WHY"];
+    Table::new(rows, widths).header(heading_row(&headings))
+}
+
 fn backend_row(backend: &BackendRow) -> Row<'static> {
     let colour = match backend.state {
         BackendState::Up => Color::Green,
@@ -366,6 +407,21 @@ mod tests {
             .unwrap();
         assert!(down.contains("down") && down.contains("connection refused"));
         assert!(lines.last().unwrap().contains("1 2 3 toggle a backend"));
+    }
+
+    #[test]
+    fn who_has_an_address_is_shown_and_why_and_whether_connections_are_known() {
+        let (status, now) = super::super::frame::tests::node(12.0, 150);
+        let status = super::super::frame::tests::with_vip(status);
+        let mut screen = Screen::new(Frame::new(&status, &now, None));
+        let lines = drawn(&mut screen, 130, 20);
+        let vip = lines.iter().find(|l| l.starts_with("edge ")).unwrap();
+        let words: Vec<&str> = vip.split_whitespace().collect();
+        let expected = "edge master 1m5s 90 (of 150) 10.0.0.100/24 no master was heard for 341ms";
+        assert_eq!(words.join(" "), expected);
+        let sync = "connection sync: in sync with 10.0.0.2:8849";
+        assert!(lines.iter().any(|l| l.starts_with(sync)), "{lines:?}");
+        assert!(lines.iter().any(|l| l.starts_with("shop ")), "{lines:?}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use proto::{
     time::Instant,
     vrrp::{
         group::{GateSettings, Group, GroupInput, Member},
-        machine::{Input, Router},
+        machine::{Input, Router, State},
         terms::Family,
     },
 };
@@ -288,6 +288,12 @@ impl Bundle {
         };
         self.handle(input, tools, now);
         self.declined.take().map_or(Ok(()), Err)
+    }
+
+    /// Whether it waits for a master to be silent, and all it has to do is to take over then.
+    pub(super) fn is_backup(&self) -> bool {
+        let state = |at: usize| self.router(at).map(Router::state);
+        self.group.is_some() && (0..self.seats.len()).all(|at| state(at) == Some(State::Backup))
     }
 
     /// When something is due.

@@ -39,7 +39,10 @@ use tokio::sync::{
     oneshot,
 };
 
-pub use self::{aide::DataPlane, mailbox::Order};
+pub use self::{
+    aide::{DataPlane, Standby},
+    mailbox::Order,
+};
 use self::{
     frame::Frames,
     links::Links,
@@ -66,13 +69,14 @@ pub struct Vrrp {
 
 impl Vrrp {
     /// Starts it, without vips. `adopt`: those of the first plan were held by another process of this node until now, and
-    /// are to be held on. `in_sync`: whether the connections that peers know are known here; until they are, no vip preempts.
+    /// are to be held on. `standby` is told when no vip is held, and when one has been for a while. `in_sync`: whether the connections that peers know are known here; until they are, no vip preempts.
     ///
     /// # Errors
     /// There are no raw sockets for this process, or no threads.
     pub fn start(
         engine: UnboundedSender<Event>,
         data_plane: DataPlane,
+        standby: Standby,
         in_sync: Arc<AtomicBool>,
         adopt: bool,
     ) -> io::Result<Self> {
@@ -96,6 +100,7 @@ impl Vrrp {
             mailbox: mailbox.clone(),
             engine,
             data_plane,
+            standby,
             in_sync,
         })?;
         let worker = Worker::new(arriving, tools, adopt, known);

@@ -74,14 +74,19 @@ impl Bundle {
                 vip,
                 what: format!("an advert is obeyed, though: {refusal}"),
             }),
-            Output::SplitBrain { peer, priority } => tools.report(Report::Trouble {
-                vip,
-                what: format!("split brain: {peer} is master too, with priority {priority}"),
-            }),
-            Output::SplitBrainOver { lasted } => tools.report(Report::Note {
-                vip,
-                what: format!("the split brain is over, it lasted {lasted:?}"),
-            }),
+            Output::SplitBrain { peer, priority } if seat.tells_split(now) => {
+                tools.report(Report::Trouble {
+                    vip,
+                    what: format!("split brain: {peer} is master too, with priority {priority}"),
+                });
+            }
+            Output::SplitBrainOver { lasted } if seat.tells_end_of_split() => {
+                tools.report(Report::Note {
+                    vip,
+                    what: format!("the split brain is over, it lasted {lasted:?}"),
+                });
+            }
+            Output::SplitBrain { .. } | Output::SplitBrainOver { .. } => {}
             Output::Declined(why) => self.declined = Some(why.to_string()),
         }
     }

@@ -48,6 +48,9 @@ pub(super) struct Seat {
     pub(super) unread: Refusals,
     pub(super) last_refusal: Option<String>,
     complained: BTreeMap<Cause, Instant>,
+    /// When a split brain was last told of, and whether its end is to be.
+    split_told: Option<Instant>,
+    split_shown: bool,
     pub(super) send_errors: u64,
     /// What is wrong with sending, or with the addresses.
     pub(super) send_error: Option<String>,
@@ -75,6 +78,8 @@ impl Seat {
             unread: Refusals::default(),
             last_refusal: None,
             complained: BTreeMap::new(),
+            split_told: None,
+            split_shown: false,
             send_errors: 0,
             send_error: None,
             address_error: None,
@@ -319,6 +324,23 @@ impl Seat {
             vip: self.plan.spec.name.clone(),
             what,
         });
+    }
+}
+
+impl Seat {
+    /// Whether this split brain is to be told of: who brings them about as often as he likes fills no log.
+    pub(super) fn tells_split(&mut self, now: Instant) -> bool {
+        let told = self.split_told;
+        self.split_shown = told.is_none_or(|told| now.saturating_since(told) >= AGAIN);
+        if self.split_shown {
+            self.split_told = Some(now);
+        }
+        self.split_shown
+    }
+
+    /// Whether its end is.
+    pub(super) fn tells_end_of_split(&mut self) -> bool {
+        std::mem::take(&mut self.split_shown)
     }
 }
 

@@ -29,6 +29,10 @@ use super::{
 
 /// Packets taken from one socket before deadlines are looked at: a flood must not keep the own adverts from being sent.
 const AT_A_TIME: usize = 256;
+/// A thread that wakes so much later than it wanted was kept from running, and not by its own work.
+const LATE: Duration = Duration::from_millis(5);
+/// How long, at most, backups give others the time that they themselves did not have.
+const LENIENCY: Duration = Duration::from_secs(1);
 /// The longest wait.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -46,6 +50,11 @@ pub(super) struct Worker {
     settled: bool,
     /// Whether the connections that peers know are known here.
     in_sync: bool,
+    /// Until then no backup takes over because it hears nobody: what kept this thread from running may have kept adverts
+    /// from coming, or the one who sends them.
+    lenient_until: Instant,
+    /// What was due when they were last given time: for that, they are not again.
+    lenient_for: Option<Instant>,
     room: Vec<u8>,
 }
 
@@ -66,6 +75,8 @@ impl Worker {
             adopt,
             settled: false,
             in_sync,
+            lenient_until: Instant::default(),
+            lenient_for: None,
             room: vec![0; ROOM],
         }
     }
@@ -83,14 +94,27 @@ impl Worker {
                 return;
             }
             let now = self.tools.clock.now();
+            let lenient = now < self.lenient_until;
             for bundle in &mut self.bundles {
-                bundle.tick(&self.tools, now);
+                if !(lenient && bundle.is_backup()) {
+                    bundle.tick(&self.tools, now);
+                }
             }
         }
     }
 
-    fn wait(&self) {
-        let due = self.bundles.iter().filter_map(Bundle::next_deadline).min();
+    /// When something is due.
+    fn next_deadline(&self) -> Option<Instant> {
+        let of = |bundle: &Bundle| {
+            let due = bundle.next_deadline()?;
+            let later = bundle.is_backup() && due < self.lenient_until;
+            Some(if later { self.lenient_until } else { due })
+        };
+        self.bundles.iter().filter_map(of).min()
+    }
+
+    fn wait(&mut self) {
+        let due = self.next_deadline();
         let now = self.tools.clock.now();
         let wait = due.map_or(LONG, |at| at.saturating_since(now));
         let wait = Timespec {
@@ -105,6 +129,15 @@ impl Worker {
             .collect();
         // Interrupted or not: what is there is found by looking.
         let _ = poll(&mut fds, Some(&wait));
+        let now = self.tools.clock.now();
+        let late = due.map_or(Duration::ZERO, |due| now.saturating_since(due));
+        let backups = self.bundles.iter().filter(|bundle| bundle.is_backup());
+        let waited_for = backups.filter_map(Bundle::next_deadline).min();
+        // Once only: a thread that is always late takes over all the same.
+        if late >= LATE && waited_for != self.lenient_for {
+            self.lenient_for = waited_for;
+            self.lenient_until = now + late.min(LENIENCY);
+        }
     }
 
     fn hear(&mut self) {

@@ -168,12 +168,22 @@ impl Inheritance {
 }
 
 /// Has the program drop what knows no flow but may belong to one.
-pub(super) fn begin(maps: &Maps) -> io::Result<()> {
+pub(crate) fn begin(maps: &Maps) -> io::Result<()> {
     maps.change_settings(|settings| settings.flags |= settings_flags::CARRYING)
 }
 
+/// Has the program not hear who begins to connect, or hear him again.
+pub(crate) fn hold(maps: &Maps, hold: bool) -> io::Result<()> {
+    maps.change_settings(|settings| {
+        settings.flags &= !settings_flags::HOLDING;
+        if hold {
+            settings.flags |= settings_flags::HOLDING;
+        }
+    })
+}
+
 /// All is carried over.
-pub(super) fn end(maps: &Maps) -> io::Result<()> {
+pub(crate) fn end(maps: &Maps) -> io::Result<()> {
     maps.change_settings(|settings| settings.flags &= !settings_flags::CARRYING)
 }
 

@@ -5,7 +5,7 @@
 
 pub(crate) mod attach;
 mod bpffs;
-mod carry;
+pub(crate) mod carry;
 mod error;
 pub(crate) mod object;
 

@@ -11,7 +11,7 @@ mod update;
 use std::{
     collections::BTreeMap,
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
     sync::{Arc, atomic::AtomicU64},
     thread::JoinHandle,
@@ -39,6 +39,7 @@ pub(crate) use self::{
 };
 use crate::{
     access_log::{LogHandle, LogWriter},
+    net,
     shared::{PerWorker, per_worker},
     stats::{Stats, WorkerCounters},
     worker::{
@@ -230,6 +231,40 @@ impl Plane {
         bound
             .filter_map(|b| Some((b.listen, crate::net::local_address(&*first(b)?).ok()?)))
             .collect()
+    }
+
+    /// Whether connections come by one of these addresses.
+    #[must_use]
+    pub fn listens_on(&self, addresses: &[IpAddr]) -> bool {
+        let state = self.lock();
+        let mut streams = state.bound.keys().filter(|key| !key.datagram);
+        streams.any(|key| {
+            let ip = key.address.ip();
+            ip.is_unspecified() || addresses.contains(&ip)
+        })
+    }
+
+    /// Has connections that came by these addresses finish what they do, as if their services had another configuration;
+    /// done when none of them is left. New ones are accepted as ever, and not waited for. Nothing is cut.
+    pub fn renew(&self, addresses: &[IpAddr]) -> Done {
+        let addresses: Arc<[IpAddr]> = addresses.into();
+        self.order(|done| Order::Renew(Arc::clone(&addresses), done))
+    }
+
+    /// Whether those who begin to connect to these very addresses are let in, or ignored without a word, so that they
+    /// try again a second later.
+    pub fn let_in(&self, addresses: &[IpAddr], in_or_not: bool) {
+        let state = self.lock();
+        let bound = state.bound.iter().filter(|(key, _)| !key.datagram);
+        for (_, bound) in bound.filter(|(key, _)| addresses.contains(&key.address.ip())) {
+            for socket in distinct(&bound.sockets) {
+                if in_or_not {
+                    net::let_in(socket);
+                } else {
+                    net::keep_out(socket);
+                }
+            }
+        }
     }
 
     /// Accepts nothing more. UDP flows keep relaying answers until they are idle.

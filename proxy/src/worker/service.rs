@@ -30,6 +30,8 @@ pub(crate) struct Service {
     pub(crate) site: http::SiteCell,
     worker: usize,
     state: Cell<State>,
+    /// Connections and flows of it that are open here.
+    open: Cell<u32>,
 }
 
 /// What became of a service since.
@@ -57,6 +59,7 @@ impl Service {
             site: http::SiteCell::new(),
             worker,
             state: Cell::new(State::Present),
+            open: Cell::new(0),
         })
     }
 
@@ -88,6 +91,11 @@ impl Service {
     /// What became of it since.
     pub(crate) fn state(&self) -> State {
         self.state.get()
+    }
+
+    /// How many connections and flows of it are open here.
+    pub(super) fn open(&self) -> u32 {
+        self.open.get()
     }
 
     pub(super) fn set_state(&self, state: State) {
@@ -133,6 +141,7 @@ impl Entry {
     /// Counts one in, for which [`Service::try_reserve`] took room.
     pub(crate) fn new(worker: &Rc<Worker>, service: &Rc<Service>) -> Self {
         worker.enter();
+        service.open.set(service.open.get() + 1);
         service.counters().connections_open.one();
         service.counters().connections.one();
         Self {
@@ -168,6 +177,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         self.service.counters().connections_open.less();
         self.service.release();
+        self.service.open.set(self.service.open.get() - 1);
         self.worker.leave();
     }
 }

@@ -3,7 +3,12 @@
 //! What a plan did not touch is the same `Arc` in the next, and is left alone: its connections, listeners and
 //! places in schedules feel nothing.
 
-use std::{collections::HashMap, net::SocketAddr, rc::Rc, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+};
 
 use control::name::Name;
 
@@ -51,6 +56,16 @@ impl Worker {
         }
         self.room.notify_waiters();
         self.watch_drains(update);
+    }
+
+    /// Has whatever comes by these addresses from now on be of new services, which are as those were before. The latter,
+    /// whose connections finish what they do.
+    pub(super) fn renew(&self, addresses: &[IpAddr]) -> Vec<Rc<Service>> {
+        let mut snapshot = self.snapshot.borrow_mut();
+        let before = snapshot.renew(self, addresses);
+        drop(snapshot);
+        self.wheel.wake_all();
+        before
     }
 
     /// Tells all listeners to end in this way.
@@ -130,6 +145,32 @@ impl Snapshot {
             stays
         });
         changed
+    }
+
+    fn renew(&mut self, worker: &Worker, addresses: &[IpAddr]) -> Vec<Rc<Service>> {
+        let streams = self.doors.iter().filter(|(key, _)| !key.datagram);
+        let met = streams.filter(|(key, _)| {
+            let ip = key.address.ip();
+            // Whoever listens everywhere has connections by these addresses too.
+            ip.is_unspecified() || addresses.contains(&ip)
+        });
+        let mut before: Vec<Rc<Service>> = Vec::new();
+        for (_, door) in met {
+            let service = door.service();
+            if !before.iter().any(|known| Rc::ptr_eq(known, &service)) {
+                before.push(service);
+            }
+        }
+        for old in &before {
+            old.set_state(State::Replaced);
+            let service = self.new_service(worker, &old.part);
+            let doors = self.doors.values();
+            doors
+                .filter(|door| Rc::ptr_eq(&door.service(), old))
+                .for_each(|door| door.lead_to(&service));
+            self.services.insert(old.name().clone(), service);
+        }
+        before
     }
 
     fn new_service(&self, worker: &Worker, part: &Arc<ServicePart>) -> Rc<Service> {

@@ -3,12 +3,14 @@
 use std::{
     cell::{Cell, RefCell},
     io,
+    net::IpAddr,
     rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Release},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use control::time::Instant;
@@ -19,8 +21,8 @@ use tokio::{
 };
 
 use super::{
-    Worker, backend::Passives, buffers::Buffers, chores::Drains, listener::Fate, pipes::Pipes,
-    rng::Rng, snapshot::Snapshot, wheel::Wheel,
+    Service, Worker, backend::Passives, buffers::Buffers, chores::Drains, listener::Fate,
+    pipes::Pipes, rng::Rng, snapshot::Snapshot, wheel::Wheel,
 };
 use crate::{
     access_log::{LogHandle, Logs},
@@ -30,12 +32,18 @@ use crate::{
     stats::WorkerCounters,
 };
 
+/// How often it is looked whether connections have ended that are waited for.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// What the plane asks of a worker.
 pub(crate) enum Order {
     /// To become what this says; answered when done.
     Apply(Arc<Update>, oneshot::Sender<()>),
     /// To accept nothing more; answered when done.
     Stop(Fate, oneshot::Sender<()>),
+    /// To have connections that came by these addresses finish what they do; answered when none of them is left. Those that
+    /// come later are none of them.
+    Renew(Arc<[IpAddr]>, oneshot::Sender<()>),
     /// To finish what goes on until then, and cut what is left; answered when nothing goes on.
     Drain(Instant, oneshot::Sender<()>),
 }
@@ -140,6 +148,10 @@ impl Worker {
                 tokio::task::yield_now().await;
                 let _ = done.send(());
             }
+            Order::Renew(addresses, done) => {
+                let before = self.renew(&addresses);
+                spawn_local(Rc::clone(self).ended(before, done));
+            }
             Order::Drain(until, done) => {
                 self.leaving.set(true);
                 self.cut_at.set(Some(until));
@@ -147,6 +159,16 @@ impl Worker {
                 spawn_local(Rc::clone(self).finished(done));
             }
         }
+    }
+
+    /// Answers when these services have no connections here any more, or nobody wants to know.
+    async fn ended(self: Rc<Self>, services: Vec<Rc<Service>>, done: oneshot::Sender<()>) {
+        let timer = self.wheel.timer();
+        while services.iter().any(|service| service.open() > 0) && !done.is_closed() {
+            timer.arm(LOOK);
+            timer.expired().await;
+        }
+        let _ = done.send(());
     }
 
     /// Answers when nothing goes on any more.

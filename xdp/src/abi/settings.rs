@@ -67,6 +67,8 @@ pub mod settings_flags {
     pub const SERVICES: u32 = 2;
     /// Flows are being carried over from other tables: a packet that belongs to none may soon belong to one.
     pub const CARRYING: u32 = 4;
+    /// Another node takes over in a moment: who begins to connect by TCP is not heard, and tries again there.
+    pub const HOLDING: u32 = 8;
 }
 
 /// A network device, by its index: what a next hop through it needs. Only devices that carry forwarded traffic.

@@ -53,11 +53,16 @@ pub(super) fn choose<F: Family, T: Tables<F>>(
         let sloppy = flags & service_flags::SLOPPY != 0 && packet.tcp_flags & RST == 0;
         // A later fragment whose flow has gone has nothing by which a new one could begin.
         if (!first && !sloppy) || packet.kind == Kind::LaterFragment {
-            if is_carrying(tables) {
+            // Flows are on their way from other tables into these.
+            if has(tables, settings_flags::CARRYING) {
                 verdict.drop(Reason::Carrying);
             } else {
                 verdict.pass(PassReason::NoFlow);
             }
+            return false;
+        }
+        if has(tables, settings_flags::HOLDING) {
+            verdict.drop(Reason::Carrying);
             return false;
         }
     }
@@ -65,11 +70,11 @@ pub(super) fn choose<F: Family, T: Tables<F>>(
     take(tables, packet, verdict)
 }
 
-/// Whether flows are on their way from other tables into these.
+/// Whether this holds for all services.
 #[inline(always)]
-fn is_carrying<F: Family, T: Tables<F>>(tables: &T) -> bool {
+fn has<F: Family, T: Tables<F>>(tables: &T, flag: u32) -> bool {
     let settings = tables.settings();
-    settings.is_some_and(|settings| get!(settings.flags) & settings_flags::CARRYING != 0)
+    settings.is_some_and(|settings| get!(settings.flags) & flag != 0)
 }
 
 /// What it makes of a packet that its verdict names service and backend. False: there is no such backend, and that was

@@ -6,7 +6,7 @@
 //! The load generator competes for the machine, so CPU per request is the figure to trust.
 
 mod case;
-mod failover;
+pub(crate) mod failover;
 mod figures;
 mod idle;
 pub(crate) mod l4;
@@ -89,6 +89,16 @@ pub(crate) struct Options {
     /// another build of aplomb
     #[arg(long, value_delimiter = ',')]
     peers: Vec<String>,
+    /// Length of `failover --case stress` (60)
+    #[arg(long)]
+    minutes: Option<u64>,
+    /// How nice what stresses is to others on this machine
+    #[arg(long, default_value_t = 0)]
+    nice: i32,
+    /// Spares keepalived the adverts that nobody may obey in `failover --case stress`: under them it takes over all the time,
+    /// and what processors have goes there
+    #[arg(long)]
+    spare: bool,
     /// Without access logs
     #[arg(long)]
     no_log: bool,

@@ -91,6 +91,20 @@ pub(crate) struct VipStatus {
     pub error: Option<String>,
 }
 
+impl VipStatus {
+    /// Why it is what it is, and what is wrong with that.
+    pub(crate) fn whole_why(&self) -> String {
+        let mut why = self.why.clone();
+        if let Some(peer) = &self.split_brain_with {
+            why += &format!("; SPLIT BRAIN: {peer} is master too");
+        }
+        if let Some(error) = &self.error {
+            why += &format!("; ERROR: {error}");
+        }
+        why
+    }
+}
+
 /// How often it became something for a reason.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub(crate) struct VipTransitions {

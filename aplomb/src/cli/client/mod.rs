@@ -93,13 +93,33 @@ impl Client {
         self.answer(Method::POST, path, body.into()).await
     }
 
+    /// Asks for something that takes as long as it takes.
+    pub(crate) async fn post_patiently<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> Outcome<T> {
+        self.answer_within(Duration::MAX, Method::POST, path, body.into())
+            .await
+    }
+
     async fn answer<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
     ) -> Outcome<T> {
-        let (status, body) = tokio::time::timeout(PATIENCE, self.exchange(method, path, body))
+        self.answer_within(PATIENCE, method, path, body).await
+    }
+
+    async fn answer_within<T: DeserializeOwned>(
+        &self,
+        patience: Duration,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Outcome<T> {
+        let (status, body) = tokio::time::timeout(patience, self.exchange(method, path, body))
             .await
             .map_err(|_| self.unreachable("it does not answer"))??;
         if !status.is_success() {

@@ -69,6 +69,8 @@ fn render(status: &Status, whole: bool) -> String {
         if !status.vips.is_empty() {
             text += &format!("\n{}", super::vrrp::table(&status.vips));
         }
+        let sync = status.l4.as_ref().and_then(|l4| l4.sync.as_ref());
+        text += &sync.map(super::sync::section).unwrap_or_default();
     }
     for service in &status.services {
         text += &kernel::service(service);

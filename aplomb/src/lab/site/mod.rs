@@ -56,6 +56,8 @@ pub(crate) struct Plan {
     pub(crate) v6: bool,
     /// All on one segment, the director with one interface.
     pub(crate) one_arm: bool,
+    /// Another director at the switch, without addresses.
+    pub(crate) second: bool,
 }
 
 impl Plan {
@@ -131,6 +133,8 @@ pub(crate) struct Site {
     pub(crate) client: Space,
     /// Where the daemon belongs.
     pub(crate) director: Space,
+    /// Where another one does, if there is to be one.
+    pub(crate) second: Option<Space>,
     /// The servers, in the order of their numbers.
     pub(crate) servers: Vec<Space>,
     /// What connects them.
@@ -155,6 +159,7 @@ impl Site {
             plan,
             client: space("client")?,
             director: space("director")?,
+            second: plan.second.then(|| space("second")).transpose()?,
             servers: servers.collect::<Result<_, _>>()?,
             switch: space("switch")?,
             programs: Vec::new(),

@@ -17,6 +17,7 @@ impl Site {
         self.switch.ip("link set br0 up")?;
         for space in [&self.client, &self.director]
             .into_iter()
+            .chain(&self.second)
             .chain(&self.servers)
         {
             quieten(space)?;
@@ -29,7 +30,11 @@ impl Site {
         for number in 1..=SERVERS {
             self.wire_server(number)?;
         }
-        self.prepare_director()
+        self.prepare_director()?;
+        if self.plan.second {
+            self.plug("second", "eth0")?;
+        }
+        self.second.iter().try_for_each(forward)
     }
 
     fn wire_one_arm(&mut self) -> io::Result<()> {
@@ -66,6 +71,7 @@ impl Site {
         let space = match host.strip_prefix("server").map(str::parse::<usize>) {
             Some(Ok(number)) => self.servers.get(number - 1),
             _ if host == "client" => Some(&self.client),
+            _ if host == "second" => self.second.as_ref(),
             _ => Some(&self.director),
         };
         let space = space.ok_or(io::ErrorKind::NotFound)?;
@@ -109,11 +115,7 @@ impl Site {
 
     /// The director has the service's addresses, and forwards: XDP asks the kernel for routes as one that does.
     fn prepare_director(&self) -> io::Result<()> {
-        self.director.set("net.ipv4.ip_forward", "1")?;
-        self.director.set("net.ipv6.conf.all.forwarding", "1")?;
-        self.director.set("net.ipv4.conf.all.send_redirects", "0")?;
-        self.director
-            .set("net.ipv4.conf.eth0.send_redirects", "0")?;
+        forward(&self.director)?;
         for v6 in FAMILIES {
             // Deprecated: connections of the director's own (checks) do not come from it. Servers have it too, and
             // would answer themselves.
@@ -133,6 +135,14 @@ impl Site {
 fn prepare(device: &str) -> io::Result<OwnedFd> {
     device::checksums_in_software(device)?;
     device::take_in(device)
+}
+
+/// Forwards what is not its own, and tells nobody of a shorter way.
+fn forward(space: &Space) -> io::Result<()> {
+    space.set("net.ipv4.ip_forward", "1")?;
+    space.set("net.ipv6.conf.all.forwarding", "1")?;
+    space.set("net.ipv4.conf.all.send_redirects", "0")?;
+    space.set("net.ipv4.conf.eth0.send_redirects", "0")
 }
 
 /// No waiting for duplicate addresses, and no doubts about packets that come by another way than replies leave.

@@ -35,7 +35,7 @@ pub(super) struct Case {
     pub(super) pace: Pace,
 }
 
-const PACES: [Pace; 3] = [
+pub(super) const PACES: [Pace; 3] = [
     Pace::new("1s", 1000, "1", 2),
     Pace::new("100ms", 100, "0.1", 3),
     Pace::new("10ms", 10, "0.01", 3),
@@ -95,7 +95,7 @@ pub(super) fn chosen(words: &[String]) -> Result<Vec<Case>> {
     if let Some(unknown) = words.iter().find(|w| all.iter().all(|case| !case.is(w))) {
         let known: Vec<String> = all.iter().map(Case::name).collect();
         return Err(format!(
-            "no case {unknown}; there are {}, and each half of these names",
+            "no case {unknown}; there are {}, each half of these names, and stress alone",
             known.join(", ")
         ));
     }

@@ -22,6 +22,10 @@ pub(super) enum State {
     Fault,
 }
 
+impl State {
+    pub(super) const ALL: [State; 3] = [State::Backup, State::Master, State::Fault];
+}
+
 /// A running one; ended when dropped.
 pub(super) struct Director {
     process: Process,
@@ -31,13 +35,14 @@ pub(super) struct Director {
 }
 
 impl Director {
-    /// Starts `peer` on a host, with its files in `folder`.
+    /// Starts `peer` on a host, with its files in `folder`. An aplomb has `more` in its configuration.
     pub(super) fn start(
         peer: &Peer,
         place: &Place,
         host: usize,
         case: &Case,
         folder: &Path,
+        more: &str,
     ) -> Result<Director> {
         let file = |name: &str| folder.join(name);
         let fail = |e: std::io::Error| format!("{}: {e}", folder.display());
@@ -57,7 +62,7 @@ impl Director {
                 command.arg(flag).arg(file(name));
             }
         } else {
-            fs::write(file("conf"), aplomb_config(case, folder)).map_err(fail)?;
+            fs::write(file("conf"), aplomb_config(case, folder) + more).map_err(fail)?;
             command.args(["run", "-c"]).arg(file("conf"));
         }
         command.stdout(log.try_clone().map_err(fail)?).stderr(log);
@@ -92,6 +97,16 @@ impl Director {
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
+    }
+
+    /// Whether it is still there.
+    pub(super) fn is_running(&mut self) -> bool {
+        self.process.is_running()
+    }
+
+    /// CPU time of all its threads and descendants so far.
+    pub(super) fn cpu(&self) -> Duration {
+        self.process.cpu()
     }
 
     /// Everything it has said.

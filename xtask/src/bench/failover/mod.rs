@@ -1,13 +1,15 @@
 //! Failover: how long nobody has a virtual address, between two aplombs and between two keepalived.
 //!
 //! [`case`] says what happens to the master; [`place`] is where, [`director`] who; [`pair`] has it happen, and [`watch`]
-//! is the client's ear. [`figures`] are what comes out.
+//! is the client's ear. [`figures`] are what comes out. [`stress`] is the other question: whether anybody takes over though
+//! nothing has happened.
 
 mod case;
 mod director;
 mod figures;
 mod pair;
 pub(super) mod place;
+pub(crate) mod stress;
 mod watch;
 
 use super::l4::report::{Report, Table, median};
@@ -32,10 +34,18 @@ pub(super) fn run(options: &Options) -> Result {
     if !rustix::process::geteuid().is_root() {
         return Err("network namespaces and packet sockets need root".into());
     }
-    let cases = case::chosen(&options.case)?;
+    let stress = options.case == [stress::NAME];
+    let cases = if stress {
+        Vec::new()
+    } else {
+        case::chosen(&options.case)?
+    };
     let peers = super::peers(options, &PEERS)?;
     if let Some(other) = peers.iter().find(|peer| !peer.holds_addresses()) {
         return Err(format!("{} holds no virtual addresses", other.name));
+    }
+    if stress {
+        return stress::run(options, &peers);
     }
     let rounds = if options.quick {
         3

@@ -76,7 +76,7 @@ impl<'a> Pair<'a> {
         self.place.forget(host);
         self.started += 1;
         let folder = self.folder.join(self.started.to_string());
-        let director = Director::start(self.peer, &self.place, host, &self.case, &folder)?;
+        let director = Director::start(self.peer, &self.place, host, &self.case, &folder, "")?;
         self.directors[host].insert(director).wait(state, 0)
     }
 

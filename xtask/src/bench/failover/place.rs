@@ -69,7 +69,8 @@ impl Place {
         format!("{}-bridge", self.name)
     }
 
-    fn namespace(&self, host: usize) -> String {
+    /// How a host is called, and nothing else on this machine.
+    pub(super) fn namespace(&self, host: usize) -> String {
         format!("{}-{host}", self.name)
     }
 
@@ -78,11 +79,12 @@ impl Place {
         [2, 0, 0, 0, 0, host as u8 + 1]
     }
 
-    /// A command to be run on a host: it becomes the program, there is no process between.
+    /// A command to be run on a host: it becomes the program, there is no process between. Only its network is the host's:
+    /// `ip netns exec` would hide `/sys`, and where programs are pinned with it.
     pub(super) fn command(&self, host: usize, program: &Path) -> Command {
-        let mut command = Command::new("ip");
+        let mut command = Command::new("nsenter");
         command
-            .args(["netns", "exec", &self.namespace(host)])
+            .arg(format!("--net=/run/netns/{}", self.namespace(host)))
             .arg(program)
             .stdin(Stdio::null());
         command

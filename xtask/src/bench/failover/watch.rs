@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// Bytes of an Ethernet frame with ARP for IPv4 in it (RFC 826).
 const FRAME: usize = 14 + 28;
 
+/// Bytes of an IPv4 header without options.
+const HEADER: usize = 20;
+
 /// The protocol of VRRP over IP.
 const VRRP: u8 = 112;
 
@@ -26,11 +29,11 @@ pub(super) struct Watch {
 
 /// What is listened for.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum What {
+pub(super) enum What {
     /// A gratuitous ARP for the virtual address.
     Announcement,
-    /// A message of VRRP over IPv4.
-    Advert,
+    /// A message of VRRP over IPv4, with this priority.
+    Advert(u8),
 }
 
 /// What came of listening.
@@ -42,11 +45,11 @@ enum Received {
 }
 
 /// A frame that arrived.
-struct Heard {
-    what: What,
-    from: Mac,
+pub(super) struct Heard {
+    pub(super) what: What,
+    pub(super) from: Mac,
     /// Since 1970.
-    at: Duration,
+    pub(super) at: Duration,
 }
 
 /// The time by the clock that arrivals are stamped with, since 1970.
@@ -91,6 +94,82 @@ impl Watch {
             socket,
             adverts: HashMap::new(),
         })
+    }
+
+    /// Has the kernel keep all from it but VRRP and ARP of the directors, in either direction.
+    pub(super) fn only_directors(&self) -> Result {
+        let step = |code: u32, jt, jf, k| libc::sock_filter {
+            code: code as u16,
+            jt,
+            jf,
+            k,
+        };
+        let load = libc::BPF_LD | libc::BPF_ABS;
+        let same = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        let [of_all, of_one, of_other] = [&[2u8, 0, 0, 0][..], &[0, 1], &[0, 2]]
+            .map(|part| part.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)));
+        let mut steps = [
+            step(load | libc::BPF_W, 0, 0, 6),
+            step(same, 0, 8, of_all),
+            step(load | libc::BPF_H, 0, 0, 10),
+            step(same, 1, 0, of_one),
+            step(same, 0, 5, of_other),
+            step(load | libc::BPF_H, 0, 0, 12),
+            step(same, 2, 0, libc::ETH_P_ARP as u32),
+            step(load | libc::BPF_B, 0, 0, 14 + 9),
+            step(same, 0, 1, u32::from(VRRP)),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+        ];
+        let program = libc::sock_fprog {
+            len: steps.len() as u16,
+            filter: steps.as_mut_ptr(),
+        };
+        // SAFETY: the program points to as many steps as it tells, and both outlive the call.
+        let done = unsafe {
+            libc::setsockopt(
+                self.socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_ATTACH_FILTER,
+                (&raw const program).cast(),
+                mem::size_of_val(&program) as libc::socklen_t,
+            )
+        };
+        if done < 0 {
+            return Err(format!("SO_ATTACH_FILTER: {}", io::Error::last_os_error()));
+        }
+        Ok(())
+    }
+
+    /// How many frames did not get into it since this was last asked.
+    pub(super) fn unheard(&self) -> Result<u32> {
+        // SAFETY: zeroes are numbers.
+        let mut counts: libc::tpacket_stats = unsafe { mem::zeroed() };
+        let mut length = mem::size_of_val(&counts) as libc::socklen_t;
+        // SAFETY: the buffer is as long as it tells, and outlives the call.
+        let done = unsafe {
+            libc::getsockopt(
+                self.socket.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_STATISTICS,
+                (&raw mut counts).cast(),
+                &raw mut length,
+            )
+        };
+        if done < 0 {
+            return Err(format!("PACKET_STATISTICS: {}", io::Error::last_os_error()));
+        }
+        Ok(counts.tp_drops)
+    }
+
+    /// What comes next, within `limit`; nothing of what else comes.
+    pub(super) fn hear(&mut self, limit: Duration) -> Result<Option<Heard>> {
+        set_socket_timeout(&self.socket, Timeout::Recv, Some(limit))
+            .map_err(|e| format!("SO_RCVTIMEO: {e}"))?;
+        match self.receive(0)? {
+            Received::Heard(heard) => Ok(Some(heard)),
+            Received::Nothing | Received::Other => Ok(None),
+        }
     }
 
     /// When the first announcement by `from` of those not taken yet arrives, within `limit`; what comes before it is taken.
@@ -161,7 +240,7 @@ impl Watch {
             return Ok(Received::Other);
         };
         let at = stamp(&message).ok_or("the kernel stamped no time on a frame")?;
-        if what == What::Advert {
+        if let What::Advert(_) = what {
             let _ = self.adverts.insert(from, at);
         }
         Ok(Received::Heard(Heard { what, from, at }))
@@ -192,7 +271,9 @@ fn told(frame: &[u8]) -> Option<(What, Mac)> {
     let (head, body) = frame.split_at_checked(14)?;
     if head.ends_with(&[0x08, 0x00]) {
         let from = head[6..12].try_into().ok()?;
-        return (body.get(9) == Some(&VRRP)).then_some((What::Advert, from));
+        // Its header has no options: they are not in what directors send.
+        let priority = *body.get(HEADER + 2)?;
+        return (body.get(9) == Some(&VRRP)).then_some((What::Advert(priority), from));
     }
     let arp = body.get(..28)?;
     let gratuitous = head.ends_with(&[0x08, 0x06])
@@ -230,6 +311,8 @@ mod tests {
         frame[12..14].copy_from_slice(&[8, 0]);
         assert_eq!(told(&frame), None);
         frame[23] = VRRP;
-        assert_eq!(told(&frame), Some((What::Advert, [2, 0, 0, 0, 0, 1])));
+        frame[36] = 100;
+        let advert = What::Advert(100);
+        assert_eq!(told(&frame), Some((advert, [2, 0, 0, 0, 0, 1])));
     }
 }
