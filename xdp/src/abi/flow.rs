@@ -67,8 +67,11 @@ impl Hop {
     #[inline(always)]
     #[must_use]
     pub fn addresses(&self) -> Addresses {
-        // SAFETY: twelve bytes, of two fields that follow one another at an offset that is a multiple of four.
-        unsafe { (&raw const self.target).cast::<Addresses>().read() }
+        let words: *const u32 = (&raw const self.target).cast();
+        // SAFETY: twelve bytes, of two fields that follow one another at an offset that is a multiple of four. Volatile:
+        // else a copy from table to frame were a call.
+        let word = |n: usize| unsafe { words.add(n).read_volatile() };
+        Addresses([word(0), word(1), word(2)])
     }
 
     /// What is remembered no longer counts.
@@ -110,7 +113,7 @@ pub struct Way {
     pub address: Addr6,
     /// Of a tunnel: our address on the way, 0 if there is none.
     pub source: Addr6,
-    /// Not 0: both addresses are of IPv6.
+    /// 1: both addresses are of IPv6, else 0.
     pub v6: u32,
     /// Zero.
     pub zero: u32,

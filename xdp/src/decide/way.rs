@@ -1,7 +1,7 @@
 //! Ways that were found before: all flows to a backend take the same, as with IPVS, while nothing changes on it.
 
 use super::{Entry, Tables, Verdict, get, part};
-use crate::abi::{Backend, Family, Method, Way, backend_flags};
+use crate::abi::{Addr6, Backend, Family, Method, Way, backend_flags};
 
 /// The way to the backend of `slot`, if it is known and still good.
 #[inline(always)]
@@ -13,10 +13,22 @@ pub(super) fn recall<F: Family, T: Tables<F>>(
 ) -> Option<Entry<Way>> {
     let way = tables.way(slot)?;
     let hop = part!(way.hop);
-    let v6 = get!(backend.flags) & backend_flags::V6 != 0;
+    let v6 = get!(backend.flags) / backend_flags::V6 & 1;
     // A slot may have become another backend's.
-    let same = get!(way.address) == get!(backend.address) && (get!(way.v6) != 0) == v6;
+    let same = get!(way.v6) == v6 && is_same(part!(way.address), part!(backend.address));
     (generation != 0 && get!(hop.generation) == generation && same).then_some(way)
+}
+
+/// Whether two addresses in tables are the same. In the kernel in two steps: both are aligned to eight bytes there.
+#[inline(always)]
+fn is_same(one: Entry<Addr6>, other: Entry<Addr6>) -> bool {
+    if cfg!(target_arch = "bpf") {
+        let (one, other): (*const u64, *const u64) = (one.as_ptr().cast(), other.as_ptr().cast());
+        // SAFETY: an address has sixteen bytes.
+        return unsafe { one.read() == other.read() && one.add(1).read() == other.add(1).read() };
+    }
+    // SAFETY: entries are readable.
+    unsafe { *one.as_ptr() == *other.as_ptr() }
 }
 
 /// The MTU of a way.
