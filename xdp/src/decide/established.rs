@@ -1,6 +1,6 @@
 //! The short road: a whole packet of an established flow, of which nothing changes but how long it is remembered.
 
-use super::{Entry, Tables, count, depart, get, put, way};
+use super::{Entry, Tables, count, get, put, way};
 use crate::{
     abi::{Family, Flow, FlowState, Method, Role, Way, backend_flags, flow_flags},
     packet::{
@@ -66,7 +66,7 @@ pub fn established<F: Family, T: Tables<F>>(
     let mut way = None;
     if method == Method::Tunnel {
         let known = way::recall(tables, backend, get!(settings.generation), slot)?;
-        if packet.length > depart::largest(method as u8, way::mtu(known), backend) {
+        if !way::fits(known, backend, packet.length) {
             return None;
         }
         way = Some(known);

@@ -1,7 +1,7 @@
 //! Ways that were found before: all flows to a backend take the same, as with IPVS, while nothing changes on it.
 
-use super::{Entry, Tables, Verdict, get, part};
-use crate::abi::{Addr6, Backend, Family, Method, Way, backend_flags};
+use super::{Entry, Tables, Verdict, depart, get, part};
+use crate::abi::{Addr6, Backend, Encap, Family, Method, V4, V6, Way, backend_flags};
 
 /// The way to the backend of `slot`, if it is known and still good.
 #[inline(always)]
@@ -29,6 +29,23 @@ fn is_same(one: Entry<Addr6>, other: Entry<Addr6>) -> bool {
     }
     // SAFETY: entries are readable.
     unsafe { *one.as_ptr() == *other.as_ptr() }
+}
+
+/// Whether a packet of so many bytes fits a tunnel's way: with few instructions for IP in IP.
+#[inline(always)]
+pub(super) fn fits(way: Entry<Way>, backend: Entry<Backend>, length: u32) -> bool {
+    if get!(backend.encap) != Encap::IpIp as u8 {
+        return length <= depart::largest(Method::Tunnel as u8, mtu(way), backend);
+    }
+    let v6 = get!(backend.flags) / backend_flags::V6 & 1;
+    let (v4_header, more) = (V4::HEADER as u32, (V6::HEADER - V4::HEADER) as u32);
+    let learned = u32::from(get!(backend.path_mtu));
+    let mut mtu = u32::from(mtu(way));
+    // 0 is none.
+    if learned.wrapping_sub(1) < mtu {
+        mtu = learned;
+    }
+    length + v4_header + v6 * more <= mtu
 }
 
 /// The MTU of a way.

@@ -16,7 +16,7 @@ mod v6;
 pub(crate) use self::frame::merge;
 pub use self::{
     common::{common4, common6, known4, known6},
-    frame::Frame,
+    frame::{Frame, Part},
     icmp::{Inside, Narrow, narrow, next_hop_mtu},
 };
 use crate::abi::{Family, PassReason, Reason, Tuple, V4, V6};

@@ -2,9 +2,9 @@
 
 use super::Room;
 use crate::{
-    abi::{Family, Hop},
+    abi::{Family, Hop, Plain},
     packet::{
-        Frame,
+        Frame, Part,
         header::{Ethernet, Tag},
     },
 };
@@ -38,19 +38,41 @@ pub(super) fn header_length(hop: &Hop) -> usize {
 
 /// Writes the link-layer header of a packet of family `F`, for which there is just enough room.
 #[inline(always)]
-pub(super) fn put<F: Family>(frame: Frame, hop: &Hop) -> Option<()> {
-    let ethertype = F::ETHERTYPE.to_be();
+fn put<F: Family>(frame: Frame, hop: &Hop) -> Option<()> {
     if hop.vlan == 0 {
-        let header = frame.part(0, size_of::<Ethernet>())?;
-        header.write(0, hop.addresses())?;
-        return header.write(ETHERTYPE, ethertype);
+        return untagged::<F>(frame.part(0, size_of::<Ethernet>())?, hop);
     }
     let header = frame.part(0, size_of::<Ethernet>() + size_of::<Tag>())?;
     header.write(0, hop.addresses())?;
     header.write(ETHERTYPE, TAG)?;
     let tag = Tag {
         tci: hop.vlan.to_be(),
-        ethertype,
+        ethertype: F::ETHERTYPE.to_be(),
     };
     header.write(size_of::<Ethernet>(), tag)
+}
+
+/// Writes the link-layer header, which is `l3` bytes long, and the IP header behind it.
+#[inline(always)]
+pub(super) fn put_before<F: Family, H: Plain>(
+    frame: Frame,
+    hop: &Hop,
+    l3: usize,
+    ip: H,
+) -> Option<()> {
+    const SHORT: usize = size_of::<Ethernet>();
+    if l3 == SHORT {
+        let headers = frame.part(0, SHORT + size_of::<H>())?;
+        untagged::<F>(headers, hop)?;
+        return headers.write(SHORT, ip);
+    }
+    put::<F>(frame, hop)?;
+    frame.write(l3, ip)
+}
+
+/// Writes one without a tag.
+#[inline(always)]
+fn untagged<F: Family>(header: Part, hop: &Hop) -> Option<()> {
+    header.write(0, hop.addresses())?;
+    header.write(ETHERTYPE, F::ETHERTYPE.to_be())
 }

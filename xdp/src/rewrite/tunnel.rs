@@ -100,7 +100,6 @@ pub fn around<I: Family, O: Family, R: Room>(
     // Tags that are no more wanted lie where the outer header comes.
     room.grow((l3 + added).checked_sub(packet.l3)?)?;
     let frame = room.frame();
-    link::put::<O>(frame, hop)?;
     let length = added as u32 + packet.length;
     let proto = put_between::<I, O>(frame, l3 + O::HEADER, packet, outer, checksum)?;
     if O::IS_V6 {
@@ -113,7 +112,7 @@ pub fn around<I: Family, O: Family, R: Room>(
             src: O::widen(outer.src),
             dst: O::widen(outer.dst),
         };
-        return frame.write(l3, ip);
+        return link::put_before::<O, _>(frame, hop, l3, ip);
     }
     let mut ip = Ipv4 {
         version_ihl: 0x45,
@@ -132,7 +131,7 @@ pub fn around<I: Family, O: Family, R: Room>(
         dst: O::widen(outer.dst).a,
     };
     ip.checksum = sum::ipv4_header(&ip);
-    frame.write(l3, ip)
+    link::put_before::<O, _>(frame, hop, l3, ip)
 }
 
 /// Writes what lies between the two IP headers at `at`; the inner packet follows. What the outer header's protocol
