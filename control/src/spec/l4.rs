@@ -17,7 +17,7 @@ pub struct L4Spec {
     pub interfaces: Interfaces,
     /// How the program is attached to them.
     pub mode: XdpMode,
-    /// The most established flows that are remembered, of each family; past it, one that would end soon gives way. Memory is taken at the start: 106 bytes a flow for IPv4 and 175 for IPv6.
+    /// The most established flows that are remembered, of each family; past it, one that would end soon gives way. Memory is taken at the start: 108 bytes a flow for IPv4 and 176 for IPv6.
     pub max_flows: u32,
     /// The same for those that are not established yet.
     pub max_handshakes: u32,

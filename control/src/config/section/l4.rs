@@ -24,7 +24,7 @@ section! {
         interfaces: OneOrMany<Interface>, default "\"auto\"";
         /// How the program is attached to them.
         mode: XdpMode, default "\"auto\"";
-        /// The most established flows that are remembered, of each family; past it, one that would end soon gives way. Memory is taken at the start: 106 bytes a flow for IPv4 and 175 for IPv6.
+        /// The most established flows that are remembered, of each family; past it, one that would end soon gives way. Memory is taken at the start: 108 bytes a flow for IPv4 and 176 for IPv6.
         max_flows: Int<1024, 134_217_728>, default "1048576";
         /// The same for those that are not established yet.
         max_handshakes: Int<1024, 16_777_216>, default "131072";

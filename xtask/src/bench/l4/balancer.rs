@@ -14,8 +14,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use xdp::abi::{
-    Addr6, Backend, Counters, Endpoint, Family, FlowState, Iface, Mac, Plain, Scheduler, Service,
-    Settings, Tick, V4, V6, backend_flags, buckets, near, service_flags,
+    Addr6, Backend, Bucket, Counters, Endpoint, Family, FlowState, Iface, Mac, Plain, Scheduler,
+    Service, Settings, Tick, V4, V6, backend_flags, buckets, near, service_flags,
 };
 
 /// The running kernel's version.
@@ -222,8 +222,15 @@ impl Balancer {
         }
     }
 
-    /// Sends what must come before the packets that are measured, and makes the source ready for those.
-    pub(super) fn prepare(&self, case: &Case, index: usize, source: &mut Source) -> Result {
+    /// Empties the tables of flows, sends what must come before the packets that are measured, and makes the source ready
+    /// for those.
+    pub(super) fn prepare(&mut self, case: &Case, index: usize, source: &mut Source) -> Result {
+        for map in ["FLOWS4", "PENDING4"] {
+            self.empty::<V4>(map)?;
+        }
+        for map in ["FLOWS6", "PENDING6"] {
+            self.empty::<V6>(map)?;
+        }
         source.onward(self.fd()?)?;
         let backend = case.backend(net::BACKENDS.start, self.sink);
         for stream in case.before(index, backend) {
@@ -231,6 +238,22 @@ impl Balancer {
             source.run(stream.flows)?;
         }
         source.stream(&case.stream(index, backend))
+    }
+
+    /// Takes all flows out of a table.
+    fn empty<F: Family>(&mut self, map: &str) -> Result {
+        let array = self.object.map_mut(map).ok_or_else(|| none(map))?;
+        let mut array: Array<&mut MapData, Raw<Bucket<F>>> =
+            Array::try_from(array).map_err(|e| said(map, &e))?;
+        // SAFETY: any bits are a bucket.
+        let none: Bucket<F> = unsafe { std::mem::zeroed() };
+        for index in 0..array.len() {
+            let bucket = array.get(&index, 0).map_err(|e| said(map, &e))?;
+            if bucket.0.tags != none.tags || bucket.0.over != 0 {
+                array.set(index, Raw(none), 0).map_err(|e| said(map, &e))?;
+            }
+        }
+        Ok(())
     }
 
     fn set<T: Plain>(&mut self, map: &str, index: u32, value: T) -> Result {

@@ -86,7 +86,7 @@ pub(crate) fn run(probe: &Probe) -> Result {
         return tell(&room::measure(file, probe.room, &mut source)?);
     }
     let cases = if probe.counted { COUNTED } else { TIMED };
-    let balancer = match &probe.balancer {
+    let mut balancer = match &probe.balancer {
         Some(file) => Some(Balancer::load(file, probe.room, cases, net.has_sink())?),
         None => None,
     };
@@ -99,8 +99,8 @@ pub(crate) fn run(probe: &Probe) -> Result {
             continue;
         }
         if probe.counted {
-            probe.count(case, index, balancer.as_ref(), &mut source)
-        } else if let Some(balancer) = &balancer {
+            probe.count(case, index, balancer.as_mut(), &mut source)
+        } else if let Some(balancer) = &mut balancer {
             probe.time(case, index, balancer, &mut source)
         } else {
             Err("no balancer to measure".into())
@@ -116,7 +116,7 @@ impl Probe {
         &self,
         case: &Case,
         index: usize,
-        balancer: Option<&Balancer>,
+        balancer: Option<&mut Balancer>,
         source: &mut Source,
     ) -> Result {
         let cost = stack::ipvs(case, index, source, self.packets)?;
@@ -136,7 +136,13 @@ impl Probe {
     }
 
     /// The balancer and the bare source in turn.
-    fn time(&self, case: &Case, index: usize, balancer: &Balancer, source: &mut Source) -> Result {
+    fn time(
+        &self,
+        case: &Case,
+        index: usize,
+        balancer: &mut Balancer,
+        source: &mut Source,
+    ) -> Result {
         balancer.prepare(case, index, source)?;
         // All flows, in each round.
         let packets = self.packets.max(case.flows);

@@ -23,7 +23,7 @@ pub(super) struct Room {
 pub(super) fn measure(file: &Path, flows: u32, source: &mut Source) -> Result<Room> {
     let case = Case::plain("room", Method::Direct, flows);
     let before = available()?;
-    let balancer = Balancer::load(file, flows, &[case], false)?;
+    let mut balancer = Balancer::load(file, flows, &[case], false)?;
     // The table of IPv6 is as large and empty; it is allocated beforehand too, but it is not what is asked for.
     let other = balancer.memory("FLOWS6")?;
     let taken = before.saturating_sub(available()?).saturating_sub(other);
