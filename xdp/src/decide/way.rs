@@ -13,7 +13,7 @@ pub(super) fn recall<F: Family, T: Tables<F>>(
 ) -> Option<Entry<Way>> {
     let way = tables.way(slot)?;
     let hop = part!(way.hop);
-    let v6 = get!(backend.flags) / backend_flags::V6 & 1;
+    let v6 = (get!(backend.flags) / backend_flags::V6) & 1;
     // A slot may have become another backend's.
     let same = get!(way.v6) == v6 && is_same(part!(way.address), part!(backend.address));
     (generation != 0 && get!(hop.generation) == generation && same).then_some(way)
@@ -37,7 +37,7 @@ pub(super) fn fits(way: Entry<Way>, backend: Entry<Backend>, length: u32) -> boo
     if get!(backend.encap) != Encap::IpIp as u8 {
         return length <= depart::largest(Method::Tunnel as u8, mtu(way), backend);
     }
-    let v6 = get!(backend.flags) / backend_flags::V6 & 1;
+    let v6 = (get!(backend.flags) / backend_flags::V6) & 1;
     let (v4_header, more) = (V4::HEADER as u32, (V6::HEADER - V4::HEADER) as u32);
     let learned = u32::from(get!(backend.path_mtu));
     let mut mtu = u32::from(mtu(way));

@@ -70,7 +70,7 @@ impl Place {
             (self.0 ^ self.0 >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93)
         };
         let far = u64::from(buckets.count(table).wrapping_sub(near));
-        near + ((hash >> 32) * far >> 32) as u32
+        near + (((hash >> 32) * far) >> 32) as u32
     }
 
     /// That bucket.

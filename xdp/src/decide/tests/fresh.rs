@@ -24,7 +24,9 @@ fn send(site: &Site, packet: &Packet<V4>) -> (bool, Verdict<V4>) {
     match fresh(memory, packet, Place::default(), (service, backend)) {
         Fresh::Left(left) => {
             (verdict.action, verdict.method) = (Action::Forward, left.method as u8);
-            (verdict.to, verdict.hop) = (left.to, unsafe { *left.hop.as_ptr() });
+            let hop = left.hop;
+            // SAFETY: of the flow in hand, which nobody else uses here.
+            (verdict.to, verdict.hop) = (left.to, unsafe { *hop.as_ptr() });
             (true, verdict)
         }
         Fresh::Chosen => {
