@@ -180,7 +180,13 @@ impl Knocks {
 }
 
 fn knock(to: SocketAddr) -> io::Result<()> {
-    let mut stream = connect(to)?;
+    let stream = connect(to)?;
+    let from = stream.local_addr()?;
+    // Whoever looks for its packets knows it by its port.
+    ask(stream).map_err(|error| io::Error::other(format!("from {from}: {error}")))
+}
+
+fn ask(mut stream: TcpStream) -> io::Result<()> {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer)?;
