@@ -29,7 +29,13 @@ pub(super) fn choose<F: Family, T: Tables<F>>(
     verdict: &mut Verdict<F>,
 ) -> bool {
     let Some(slot) = service::find(tables, &packet.tuple) else {
-        verdict.pass(PassReason::NotOurs);
+        // Its client would reset the backend's half of a connection whose address it does not know, and wait for ever
+        // for the answer of the one it knows.
+        if has(tables, settings_flags::CARRYING) && service::answers(tables, packet, verdict) {
+            verdict.drop(Reason::Carrying);
+        } else {
+            verdict.pass(PassReason::NotOurs);
+        }
         return false;
     };
     let Some(service) = tables.service(slot) else {

@@ -7,7 +7,10 @@ use super::{
     way,
 };
 use crate::{
-    abi::{Endpoint, Family, Hop, Method, Scheduler, Tuple, Way, flow_flags, service_flags},
+    abi::{
+        Endpoint, Family, Hop, Method, Scheduler, Tuple, Way, flow_flags, service_flags,
+        settings_flags,
+    },
     flows::Place,
     packet::{
         Packet,
@@ -61,6 +64,7 @@ pub fn elect<F: Family, T: Tables<F>>(
     if (is_tcp && packet.tcp_flags & (SYN | ACK | RST | FIN) != SYN)
         || packet.ttl <= 1
         || get!(settings.trace) != 0
+        || (is_tcp && get!(settings.flags) & settings_flags::HOLDING != 0)
     {
         return None;
     }
@@ -68,7 +72,7 @@ pub fn elect<F: Family, T: Tables<F>>(
         address: packet.tuple.dst,
         port: packet.tuple.dport,
         proto: packet.tuple.proto,
-        zero: 0,
+        side: Endpoint::<F>::CLIENTS,
     };
     let slot = tables.endpoint(&endpoint)?;
     let service = tables.service(slot)?;

@@ -44,7 +44,7 @@ impl Site {
                 address: VIP,
                 port: PORT,
                 proto: protocol,
-                zero: 0,
+                side: Endpoint::<V4>::CLIENTS,
             };
             memory.endpoints.set(endpoint, 0);
         }
