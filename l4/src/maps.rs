@@ -4,7 +4,7 @@
 //! loaded for a test.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     io,
     os::fd::{AsFd, OwnedFd},
     sync::{Mutex, PoisonError, atomic::Ordering::Relaxed},

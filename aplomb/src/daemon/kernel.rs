@@ -185,10 +185,15 @@ impl Kernel {
     }
 
     /// Whether packets of connections that are not known here may belong to some that another node still tells of.
+    /// This node's own, of which others may have the packets now, are told.
     pub(super) fn expect_flows(&self, expected: bool) {
         let synced = self.sync.lock().unwrap_or_else(PoisonError::into_inner);
-        let expected = expected && synced.is_some();
+        let looks = synced.as_ref().map(Sync::looks);
         drop(synced);
+        let expected = expected && looks.is_some();
+        if let Some(looks) = looks.filter(|_| expected) {
+            looks.part();
+        }
         if let Some(Err(error)) = self.running().map(|l4| l4.expect_flows(expected)) {
             tracing::warn!(%error, "the kernel data plane's settings cannot be written");
         }

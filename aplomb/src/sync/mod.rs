@@ -15,7 +15,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use control::spec::{Spec, SyncSpec};
@@ -37,11 +37,34 @@ struct Shared {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Looks {
     through: Arc<AtomicU64>,
-    /// Somebody waits: they are to follow one another without rest.
+    /// Somebody waits: they are to follow one another without rest, and handshakes are told too.
     hurry: Arc<AtomicBool>,
+    /// An address went: the same until then.
+    parting: Arc<Mutex<Option<Instant>>>,
 }
 
+/// How long handshakes are told once an address went: packets that were on their way still come to the node that had it, and
+/// neighbours learn one after the other where it is now.
+const PARTING: Duration = Duration::from_secs(1);
+
 impl Looks {
+    /// An address went to another node: handshakes that are under way are told for a while.
+    pub(crate) fn part(&self) {
+        *lock(&self.parting) = Some(Instant::now() + PARTING);
+    }
+
+    /// Whether one look is to follow another without rest, and handshakes are told.
+    fn are_in_haste(&self) -> bool {
+        if self.hurry.load(Ordering::Relaxed) {
+            return true;
+        }
+        let mut parting = lock(&self.parting);
+        if parting.is_some_and(|until| until <= Instant::now()) {
+            *parting = None;
+        }
+        parting.is_some()
+    }
+
     /// Waits until they were looked through twice more, of which the second is one from beginning to end; whether they were
     /// within `limit`.
     pub(crate) async fn two_more(&self, limit: Duration) -> bool {

@@ -1,7 +1,7 @@
 //! Connection sync: flows of this node as they mean something on any other, and the other way round.
 //!
 //! [`export`] goes through the tables and finds what is new; [`import`] puts in what peers tell; [`templates`] does both with
-//! the clients that persistence remembers; [`directory`] knows which addresses are which slots; [`shadow`] remembers what
+//! the clients that persistence remembers; [`handshakes`] are told when addresses go; [`directory`] knows which addresses are which slots; [`shadow`] remembers what
 //! was told of each place. Who speaks to peers is not the
 //! concern of this crate: it hands [`Told`]s out and takes them in.
 //!
@@ -10,6 +10,7 @@
 
 mod directory;
 mod export;
+mod handshakes;
 mod import;
 mod shadow;
 mod templates;
@@ -266,6 +267,13 @@ impl FlowSync {
     pub fn all(&mut self, buckets: u32, into: &mut Vec<Told>) -> bool {
         self.refresh();
         self.exchange.all(&self.loaded.maps, buckets, into)
+    }
+
+    /// Adds the handshakes that are under way to `into`, for an address is about to go or has gone: not those that peers
+    /// need not know.
+    pub fn handshakes(&mut self, into: &mut Vec<Told>) {
+        self.refresh();
+        self.exchange.handshakes(&self.loaded.maps, into);
     }
 
     /// How a flow is now.

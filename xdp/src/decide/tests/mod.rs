@@ -5,6 +5,7 @@
 mod cookies;
 mod flows;
 mod fresh;
+mod handover;
 mod quic;
 mod schedulers;
 mod states;
