@@ -59,7 +59,7 @@ pub(super) fn choose<F: Family, T: Tables<F>>(
         let sloppy = flags & service_flags::SLOPPY != 0 && packet.tcp_flags & RST == 0;
         // A later fragment whose flow has gone has nothing by which a new one could begin.
         if (!first && !sloppy) || packet.kind == Kind::LaterFragment {
-            // Flows are on their way from other tables into these.
+            // Flows are on their way into these tables.
             if has(tables, settings_flags::CARRYING) {
                 verdict.drop(Reason::Carrying);
             } else {
