@@ -200,6 +200,15 @@ impl L4 {
         carry::hold(&self.plane.loaded().maps, hold)
     }
 
+    /// Whether an address has just come or gone. While one has, what a backend of address translation answers to somebody is
+    /// dropped if its connection is not known: it would reach the client untranslated, and be reset.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn addresses_move(&self, moving: bool) -> io::Result<()> {
+        carry::moving(&self.plane.loaded().maps, moving)
+    }
+
     /// What would become of packets, and why: decided one after the other, and nothing comes of it.
     #[must_use]
     pub fn explain(&self, questions: &[Question]) -> Vec<Explanation> {

@@ -294,7 +294,8 @@ impl Maps {
             },
             Write::Flags(flags) => self.change_settings(|settings| {
                 // Whether flows are on their way is no plan's business.
-                let moving = settings_flags::CARRYING | settings_flags::HOLDING;
+                let moving =
+                    settings_flags::CARRYING | settings_flags::HOLDING | settings_flags::MOVING;
                 settings.flags = *flags | settings.flags & moving;
             }),
         }

@@ -185,16 +185,24 @@ impl Kernel {
     }
 
     /// Whether packets of connections that are not known here may belong to some that another node still tells of.
-    /// This node's own, of which others may have the packets now, are told.
     pub(super) fn expect_flows(&self, expected: bool) {
         let synced = self.sync.lock().unwrap_or_else(PoisonError::into_inner);
-        let looks = synced.as_ref().map(Sync::looks);
+        let expected = expected && synced.is_some();
         drop(synced);
-        let expected = expected && looks.is_some();
-        if let Some(looks) = looks.filter(|_| expected) {
-            looks.part();
-        }
         if let Some(Err(error)) = self.running().map(|l4| l4.expect_flows(expected)) {
+            tracing::warn!(%error, "the kernel data plane's settings cannot be written");
+        }
+    }
+
+    /// An address is about to come or to go.
+    pub(super) fn addresses_move(&self) {
+        let sync = self.sync.lock().unwrap_or_else(PoisonError::into_inner);
+        let looks = sync.as_ref().map(Sync::looks);
+        drop(sync);
+        let (Some(looks), Some(plane)) = (looks, self.running()) else {
+            return;
+        };
+        if let Err(error) = looks.part(&plane) {
             tracing::warn!(%error, "the kernel data plane's settings cannot be written");
         }
     }

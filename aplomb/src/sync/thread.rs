@@ -149,6 +149,7 @@ impl Work {
         while !self.shared.ends.load(Ordering::Relaxed) {
             self.open();
             self.receive();
+            self.settle(false);
             let config = *lock(&self.shared.config);
             self.machine.handle(Input::Config(config), time());
             self.obey();
@@ -160,6 +161,8 @@ impl Work {
                 None => std::thread::sleep(wait),
             }
         }
+        // Nobody is left who would do so.
+        self.settle(true);
     }
 
     /// How long nothing is to be done unless something comes.
@@ -286,6 +289,15 @@ impl Work {
             self.look_began = now;
         }
         self.obey();
+    }
+
+    /// What made a difference while addresses moved does so no longer, if they have settled or at the end.
+    fn settle(&self, end: bool) {
+        self.shared.looks.settle(end, || {
+            if let Err(error) = self.flows.addresses_rest() {
+                tracing::warn!(%error, "the kernel data plane's settings cannot be written");
+            }
+        });
     }
 
     /// Adds handshakes that were not told yet since an address was to go; not without end, whoever floods.

@@ -16,6 +16,7 @@ mod shadow;
 mod templates;
 
 use std::{
+    io,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -30,7 +31,7 @@ use self::{
     shadow::Shadow,
 };
 use crate::{
-    load::object::Loaded,
+    load::{carry, object::Loaded},
     maps::{FamilyMaps, Maps},
     plane::{Plane, lock},
     tables::Tables,
@@ -286,6 +287,14 @@ impl FlowSync {
     pub fn store(&mut self, told: &Told) -> Stored {
         self.refresh();
         self.exchange.store(&self.loaded.maps, told)
+    }
+
+    /// Addresses that came or went have settled.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn addresses_rest(&self) -> io::Result<()> {
+        carry::moving(&self.plane.loaded().maps, false)
     }
 
     fn refresh(&mut self) {

@@ -69,6 +69,8 @@ pub mod settings_flags {
     pub const CARRYING: u32 = 4;
     /// Another node takes over in a moment: who begins to connect by TCP is not heard, and tries again there.
     pub const HOLDING: u32 = 8;
+    /// An address has just come or gone: what a backend answers may be of a flow that another node still tells of.
+    pub const MOVING: u32 = 16;
 }
 
 /// A network device, by its index: what a next hop through it needs. Only devices that carry forwarded traffic.

@@ -31,7 +31,7 @@ pub(super) fn choose<F: Family, T: Tables<F>>(
     let Some(slot) = service::find(tables, &packet.tuple) else {
         // Its client would reset the backend's half of a connection whose address it does not know, and wait for ever
         // for the answer of the one it knows.
-        if has(tables, settings_flags::CARRYING) && service::answers(tables, packet, verdict) {
+        if has(tables, settings_flags::MOVING) && service::answers(tables, packet, verdict) {
             verdict.drop(Reason::Carrying);
         } else {
             verdict.pass(PassReason::NotOurs);

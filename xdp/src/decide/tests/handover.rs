@@ -29,7 +29,7 @@ fn answer(from: u16, port: u16, flags: u8) -> Packet<V4> {
     )
 }
 
-/// A node that may be told of flows, with a backend of address translation behind this port (0: any).
+/// A node to which an address has just come, with a backend of address translation behind this port (0: any).
 fn expecting(port: u16) -> Site {
     let site = Site::new(Scheduler::Wlc, NAT, &[1]);
     let key = Endpoint {
@@ -39,7 +39,7 @@ fn expecting(port: u16) -> Site {
         side: Endpoint::<V4>::BACKENDS,
     };
     site.memory.endpoints.set(key, 0);
-    set(&site, settings_flags::CARRYING, true);
+    set(&site, settings_flags::MOVING, true);
     site
 }
 
@@ -78,7 +78,7 @@ fn an_answer_of_which_nothing_is_known_waits_for_news() {
         assert_eq!(site.open(CLIENT, 2000), 1);
         let known = site.send(&answer(8080, 2000, SYN | ACK));
         assert_eq!((known.action, known.to.src), (Action::Forward, VIP));
-        set(&site, settings_flags::CARRYING, false);
+        set(&site, settings_flags::MOVING, false);
         let stale = site.send(&answer(8080, 2001, ACK));
         assert_eq!(stale.action, Action::Pass);
     }
