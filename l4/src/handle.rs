@@ -87,6 +87,7 @@ impl L4 {
         // What a predecessor expected, nobody does any more.
         carry::end(&loaded.maps).map_err(of("writing settings"))?;
         carry::hold(&loaded.maps, false).map_err(of("writing settings"))?;
+        carry::moving(&loaded.maps, false).map_err(of("writing settings"))?;
         let adopted = loaded.adopted;
         let loaded = Arc::new(RwLock::new(Arc::new(loaded)));
         let (sender, commands) = mpsc::channel();

@@ -19,7 +19,7 @@ use std::{
 
 use control::{name::BackendKey, plan::Plan, spec::L4Spec};
 use rustix::rand::GetRandomFlags;
-use xdp::abi::{Secret, settings_flags};
+use xdp::abi::Secret;
 
 pub(crate) use self::sink::Network;
 use self::sweep::Sweep;
@@ -475,8 +475,6 @@ pub(crate) fn settle_settings(maps: &crate::maps::Maps, spec: &L4Spec) -> io::Re
         settings.timeouts = record::timeouts(spec);
         settings.source_ports = u32::from(first) << 16 | u32::from(last);
         settings.generation = settings.generation.max(1);
-        // A predecessor that was killed while addresses moved could not take these back.
-        settings.flags &= !(settings_flags::HOLDING | settings_flags::MOVING);
         if settings.seed == 0 {
             settings.seed = seed();
         }
