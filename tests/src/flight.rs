@@ -183,7 +183,7 @@ impl Knocks {
 fn knock_on(to: SocketAddr, until: &AtomicBool) -> (usize, Vec<String>) {
     let (mut count, mut failed) = (0, Vec::new());
     // Bounded: one takes about a millisecond, and there are some ports.
-    while !until.load(Relaxed) && count < 5_000 {
+    while !until.load(Relaxed) && count < 20_000 {
         if let Err(error) = knock(to) {
             failed.push(format!("{count}: {error}"));
         }
