@@ -87,6 +87,7 @@ impl L4 {
         // What a predecessor expected, nobody does any more.
         carry::end(&loaded.maps).map_err(of("writing settings"))?;
         carry::hold(&loaded.maps, false).map_err(of("writing settings"))?;
+        carry::moving(&loaded.maps, false).map_err(of("writing settings"))?;
         let adopted = loaded.adopted;
         let loaded = Arc::new(RwLock::new(Arc::new(loaded)));
         let (sender, commands) = mpsc::channel();
@@ -198,6 +199,15 @@ impl L4 {
     /// It cannot be written.
     pub fn hold(&self, hold: bool) -> io::Result<()> {
         carry::hold(&self.plane.loaded().maps, hold)
+    }
+
+    /// Whether an address has just come or gone. While one has, what a backend of address translation answers to somebody is
+    /// dropped if its connection is not known: it would reach the client untranslated, and be reset.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn addresses_move(&self, moving: bool) -> io::Result<()> {
+        carry::moving(&self.plane.loaded().maps, moving)
     }
 
     /// What would become of packets, and why: decided one after the other, and nothing comes of it.

@@ -171,6 +171,14 @@ impl Harness {
         told
     }
 
+    /// The handshakes that another node is to be told of when an address goes.
+    pub fn handshakes(&mut self) -> Vec<Told> {
+        self.exchange.learn(&self.tables);
+        let mut told = Vec::new();
+        self.exchange.handshakes(&self.loaded.maps, &mut told);
+        told
+    }
+
     /// How a flow is to be told now.
     pub fn find(&mut self, name: &FlowName) -> Told {
         self.exchange.learn(&self.tables);

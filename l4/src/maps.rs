@@ -4,7 +4,7 @@
 //! loaded for a test.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     io,
     os::fd::{AsFd, OwnedFd},
     sync::{Mutex, PoisonError, atomic::Ordering::Relaxed},
@@ -162,13 +162,16 @@ impl<F: Family> FamilyMaps<F> {
         }
     }
 
-    fn places(&self, into: &mut BTreeMap<Place, u32>) -> io::Result<()> {
+    fn places(&self, found: &mut Found) -> io::Result<()> {
         let most = xdp::abi::ENDPOINTS as usize;
         for (key, slot) in self.endpoints.all(most)? {
-            into.insert(Place::of_endpoint(&key), slot);
+            match Place::of_endpoint(&key) {
+                place @ Place::Backend(..) => drop(found.answers.insert(place)),
+                place => drop(found.places.insert(place, slot)),
+            }
         }
         for (key, slot) in self.ranges.all(most)? {
-            into.insert(Place::of_range(&key), slot);
+            found.places.insert(Place::of_range(&key), slot);
         }
         Ok(())
     }
@@ -291,7 +294,8 @@ impl Maps {
             },
             Write::Flags(flags) => self.change_settings(|settings| {
                 // Whether flows are on their way is no plan's business.
-                let moving = settings_flags::CARRYING | settings_flags::HOLDING;
+                let moving =
+                    settings_flags::CARRYING | settings_flags::HOLDING | settings_flags::MOVING;
                 settings.flags = *flags | settings.flags & moving;
             }),
         }
@@ -349,8 +353,8 @@ impl Maps {
     /// What the tables hold: what a predecessor left.
     pub(crate) fn found(&self) -> io::Result<Found> {
         let mut found = Found::default();
-        self.v4.places(&mut found.places)?;
-        self.v6.places(&mut found.places)?;
+        self.v4.places(&mut found)?;
+        self.v6.places(&mut found)?;
         let configs = self.quic_configs.all(xdp::abi::QUIC_CONFIGS as usize)?;
         found.quic.configs = configs.into_iter().collect();
         let ids = self.quic_ids.all(xdp::abi::QUIC_IDS as usize)?;

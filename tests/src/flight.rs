@@ -139,11 +139,14 @@ fn receive(mut stream: TcpStream, length: usize, state: &State) -> Result<(), St
     Ok(())
 }
 
-/// New connections to the service, one after the other, until they are told to end: none may fail.
+/// How many knock at a time: what one that waits would have met, another meets.
+const KNOCKERS: usize = 4;
+
+/// New connections to the service, some at a time, until they are told to end: none may fail.
 #[derive(Debug)]
 pub struct Knocks {
     over: Arc<AtomicBool>,
-    thread: JoinHandle<(usize, Vec<String>)>,
+    threads: Vec<JoinHandle<(usize, Vec<String>)>>,
 }
 
 impl Knocks {
@@ -151,26 +154,23 @@ impl Knocks {
     #[must_use]
     pub fn begin(site: &Site) -> Self {
         let over = Arc::new(AtomicBool::new(false));
-        let (until, to) = (Arc::clone(&over), site.service_address());
-        let thread = site.spawn("client", move || {
-            let (mut count, mut failed) = (0, Vec::new());
-            // Bounded: one takes about a millisecond, and there are some ports.
-            while !until.load(Relaxed) && count < 20_000 {
-                if let Err(error) = knock(to) {
-                    failed.push(format!("{count}: {error}"));
-                }
-                count += 1;
-                thread::sleep(Duration::from_millis(2));
-            }
-            (count, failed)
-        });
-        Self { over, thread }
+        let begin = |_| {
+            let (until, to) = (Arc::clone(&over), site.service_address());
+            site.spawn("client", move || knock_on(to, &until))
+        };
+        let threads = (0..KNOCKERS).map(begin).collect();
+        Self { over, threads }
     }
 
     /// Ends; all must have been answered. How many there were.
     pub fn end(self) -> usize {
         self.over.store(true, Relaxed);
-        let (count, failed) = self.thread.join().unwrap();
+        let (mut count, mut failed) = (0, Vec::new());
+        for thread in self.threads {
+            let (its, also) = thread.join().unwrap();
+            count += its;
+            failed.extend(also);
+        }
         assert!(
             failed.is_empty(),
             "of {count} connections failed {failed:?}"
@@ -179,8 +179,28 @@ impl Knocks {
     }
 }
 
+/// One after the other; how many, and what became of those that failed.
+fn knock_on(to: SocketAddr, until: &AtomicBool) -> (usize, Vec<String>) {
+    let (mut count, mut failed) = (0, Vec::new());
+    // Bounded: one takes about a millisecond, and there are some ports.
+    while !until.load(Relaxed) && count < 20_000 {
+        if let Err(error) = knock(to) {
+            failed.push(format!("{count}: {error}"));
+        }
+        count += 1;
+        thread::sleep(Duration::from_millis(2));
+    }
+    (count, failed)
+}
+
 fn knock(to: SocketAddr) -> io::Result<()> {
-    let mut stream = connect(to)?;
+    let stream = connect(to)?;
+    let from = stream.local_addr()?;
+    // Whoever looks for its packets knows it by its port.
+    ask(stream).map_err(|error| io::Error::other(format!("from {from}: {error}")))
+}
+
+fn ask(mut stream: TcpStream) -> io::Result<()> {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer)?;

@@ -194,6 +194,19 @@ impl Kernel {
         }
     }
 
+    /// An address is about to come or to go.
+    pub(super) fn addresses_move(&self) {
+        let sync = self.sync.lock().unwrap_or_else(PoisonError::into_inner);
+        let looks = sync.as_ref().map(Sync::looks);
+        drop(sync);
+        let (Some(looks), Some(plane)) = (looks, self.running()) else {
+            return;
+        };
+        if let Err(error) = looks.part(&plane) {
+            tracing::warn!(%error, "the kernel data plane's settings cannot be written");
+        }
+    }
+
     /// Has connection sync be what the configuration asks for. It needs the plane.
     pub(super) fn settle_sync(&self, spec: &Spec) {
         let mut sync = self.sync.lock().unwrap_or_else(PoisonError::into_inner);

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     api::model::VipStatus,
-    vrrp::{Order, Vrrp},
+    vrrp::{Order, Told, Vrrp},
 };
 
 /// How long an address takes at most to go, once that was decided.
@@ -125,7 +125,10 @@ impl Vips {
             let in_sync = self.kernel.in_sync();
             let kernel = Arc::clone(&self.kernel);
             let standby = Arc::new(move |stands_by| kernel.expect_flows(stands_by));
-            match Vrrp::start(self.events.clone(), data_plane, standby, in_sync, adopt) {
+            let kernel = Arc::clone(&self.kernel);
+            let moves = Arc::new(move || kernel.addresses_move());
+            let told = Told { standby, moves };
+            match Vrrp::start(self.events.clone(), data_plane, told, in_sync, adopt) {
                 Ok(vrrp) => state.running = Some(Arc::new(vrrp)),
                 Err(error) => {
                     tracing::error!(%error, "vips are not held: the net plane does not start")

@@ -15,7 +15,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use control::spec::{Spec, SyncSpec};
@@ -37,11 +37,39 @@ struct Shared {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Looks {
     through: Arc<AtomicU64>,
-    /// Somebody waits: they are to follow one another without rest.
+    /// Somebody waits: they are to follow one another without rest, and handshakes are told too.
     hurry: Arc<AtomicBool>,
+    /// An address comes or goes: the same until then.
+    parting: Arc<Mutex<Option<Instant>>>,
 }
 
+/// How long an address that came or went makes a difference: packets that were on their way still come to the node that had
+/// it, neighbours learn one after the other where it is now, and what is not known yet is sent again.
+const PARTING: Duration = Duration::from_secs(2);
+
 impl Looks {
+    /// An address comes or goes: for a while, handshakes that are under way are told, and `l4` waits for those that peers tell.
+    pub(crate) fn part(&self, l4: &L4) -> io::Result<()> {
+        let mut parting = lock(&self.parting);
+        l4.addresses_move(true)?;
+        *parting = Some(Instant::now() + PARTING);
+        Ok(())
+    }
+
+    /// Has `rest` done once after a while without an address that comes or goes, or at the `end`.
+    fn settle(&self, end: bool, rest: impl FnOnce()) {
+        let mut parting = lock(&self.parting);
+        if parting.is_some_and(|until| end || until <= Instant::now()) {
+            *parting = None;
+            rest();
+        }
+    }
+
+    /// Whether one look is to follow another without rest, and handshakes are told.
+    fn are_in_haste(&self) -> bool {
+        self.hurry.load(Ordering::Relaxed) || lock(&self.parting).is_some()
+    }
+
     /// Waits until they were looked through twice more, of which the second is one from beginning to end; whether they were
     /// within `limit`.
     pub(crate) async fn two_more(&self, limit: Duration) -> bool {

@@ -3,14 +3,14 @@
 //! Nothing in it waits but for the socket, and looking takes at most a fifth of a processor.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     io,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use control::spec::SyncSpec;
-use l4::sync::{FlowSync, Stored};
+use l4::sync::{FlowName, FlowSync, Stored, Told};
 use proto::{
     sync::{Input, Key, Keys, Machine, Output, Refusal, Session, Settings},
     time::Instant as Time,
@@ -37,6 +37,10 @@ const LEAST: usize = 8;
 const PACE: u32 = 4;
 /// At least between two looks through all.
 const REST: Duration = Duration::from_millis(100);
+/// Handshakes that are told of one address that goes, at most.
+const PARTED: usize = 16_384;
+/// The same rest while an address goes.
+const BREATH: Duration = Duration::from_millis(5);
 /// How long a wait is at most, so that its end is noticed.
 const NAP: Duration = Duration::from_millis(50);
 /// Datagrams read before something else has its turn.
@@ -58,6 +62,8 @@ pub(super) struct Work {
     /// Why there is none.
     trouble: Option<String>,
     next: Next,
+    /// Handshakes that were told since an address was to go.
+    parted: HashSet<FlowName>,
     /// Everything is being told.
     telling: bool,
     look_began: Instant,
@@ -124,6 +130,7 @@ impl Work {
                 tell: now,
                 open: now,
             },
+            parted: HashSet::new(),
             telling: false,
             look_began: now,
             look_took: Duration::ZERO,
@@ -142,6 +149,7 @@ impl Work {
         while !self.shared.ends.load(Ordering::Relaxed) {
             self.open();
             self.receive();
+            self.settle(false);
             let config = *lock(&self.shared.config);
             self.machine.handle(Input::Config(config), time());
             self.obey();
@@ -153,6 +161,8 @@ impl Work {
                 None => std::thread::sleep(wait),
             }
         }
+        // Nobody is left who would do so.
+        self.settle(true);
     }
 
     /// How long nothing is to be done unless something comes.
@@ -257,6 +267,12 @@ impl Work {
         } else {
             self.flows.look(steps, &mut found)
         };
+        let in_haste = self.shared.looks.are_in_haste();
+        if !in_haste {
+            self.parted.clear();
+        } else if through && !was_telling {
+            self.part(&mut found);
+        }
         for told in &found {
             self.machine.handle(Input::Record(record(told)), time());
         }
@@ -267,13 +283,34 @@ impl Work {
         } else if through {
             let now = Instant::now();
             let _ = self.shared.looks.through.fetch_add(1, Ordering::Relaxed);
-            if !self.shared.looks.hurry.load(Ordering::Relaxed) {
-                self.next.look = self.next.look.max(now + REST);
-            }
+            let rest = if in_haste { BREATH } else { REST };
+            self.next.look = self.next.look.max(now + rest);
             self.look_took = now.duration_since(self.look_began);
             self.look_began = now;
         }
         self.obey();
+    }
+
+    /// What made a difference while addresses moved does so no longer, if they have settled or at the end.
+    fn settle(&self, end: bool) {
+        self.shared.looks.settle(end, || {
+            if let Err(error) = self.flows.addresses_rest() {
+                tracing::warn!(%error, "the kernel data plane's settings cannot be written");
+            }
+        });
+    }
+
+    /// Adds handshakes that were not told yet since an address was to go; not without end, whoever floods.
+    fn part(&mut self, found: &mut Vec<Told>) {
+        let mut under_way = Vec::new();
+        self.flows.handshakes(&mut under_way);
+        for told in under_way {
+            let Told::Flow(flow) = &told else { continue };
+            let has_room = self.parted.len() < PARTED && found.len() < self.machine.room();
+            if has_room && self.parted.insert(flow.name) {
+                found.push(told);
+            }
+        }
     }
 
     /// Says how it is.

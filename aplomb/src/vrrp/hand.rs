@@ -4,7 +4,7 @@
 use std::{
     fs, io,
     net::IpAddr,
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
 };
 
@@ -95,9 +95,10 @@ pub(super) enum Job {
     Barrier(oneshot::Sender<()>),
 }
 
-/// Starts the thread. It ends when its jobs' sender is dropped.
+/// Starts the thread; `moves` is told before addresses come or go. It ends when its jobs' sender is dropped.
 pub(super) fn start(
     mailbox: Sender,
+    moves: Arc<dyn Fn() + Send + Sync>,
     prepare: impl FnOnce() + Send + 'static,
 ) -> io::Result<(mpsc::Sender<Job>, JoinHandle<()>)> {
     let mut hand = Hand {
@@ -111,6 +112,9 @@ pub(super) fn start(
         .spawn(move || {
             prepare();
             for job in arriving {
+                if matches!(job, Job::Take(..) | Job::Give(..)) {
+                    moves();
+                }
                 hand.perform(job, &mailbox);
             }
         })?;

@@ -58,6 +58,14 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// Above what is ordinary, below what keeps a machine alive.
 const REAL_TIME: i32 = 40;
 
+/// Who is told of addresses that come and go.
+pub struct Told {
+    /// When no vip is held, and when one has been for a while.
+    pub standby: Standby,
+    /// Before addresses of a vip are put on or taken off: not to take long.
+    pub moves: Arc<dyn Fn() + Send + Sync>,
+}
+
 /// The net plane of this process.
 #[derive(Debug)]
 pub struct Vrrp {
@@ -69,14 +77,14 @@ pub struct Vrrp {
 
 impl Vrrp {
     /// Starts it, without vips. `adopt`: those of the first plan were held by another process of this node until now, and
-    /// are to be held on. `standby` is told when no vip is held, and when one has been for a while. `in_sync`: whether the connections that peers know are known here; until they are, no vip preempts.
+    /// are to be held on. `in_sync`: whether the connections that peers know are known here; until they are, no vip preempts.
     ///
     /// # Errors
     /// There are no raw sockets for this process, or no threads.
     pub fn start(
         engine: UnboundedSender<Event>,
         data_plane: DataPlane,
-        standby: Standby,
+        told: Told,
         in_sync: Arc<AtomicBool>,
         adopt: bool,
     ) -> io::Result<Self> {
@@ -84,7 +92,7 @@ impl Vrrp {
         let (mailbox, arriving) = mailbox::mailbox()?;
         let (reports, said) = unbounded_channel();
         let (plans, planned) = unbounded_channel();
-        let (hand, hand_thread) = hand::start(mailbox.clone(), real_time)?;
+        let (hand, hand_thread) = hand::start(mailbox.clone(), told.moves, real_time)?;
         let (routes, routes_thread) = watch::start(mailbox.clone(), hand.clone())?;
         let tools = Tools {
             links: Links::open()?,
@@ -100,7 +108,7 @@ impl Vrrp {
             mailbox: mailbox.clone(),
             engine,
             data_plane,
-            standby,
+            standby: told.standby,
             in_sync,
         })?;
         let worker = Worker::new(arriving, tools, adopt, known);

@@ -31,7 +31,7 @@ pub(super) fn dropped(reason: Reason) -> &'static str {
         }
         Reason::NoRoom => "it cannot be made longer",
         Reason::Carrying => {
-            "connections are being carried over into other tables, and its own is not there yet; it will be sent again"
+            "connections are on their way, from other tables or another node, and its own is not here yet, or another node is about to take over; it will be sent again"
         }
     }
 }

@@ -174,11 +174,18 @@ pub(crate) fn begin(maps: &Maps) -> io::Result<()> {
 
 /// Has the program not hear who begins to connect, or hear him again.
 pub(crate) fn hold(maps: &Maps, hold: bool) -> io::Result<()> {
+    flag(maps, settings_flags::HOLDING, hold)
+}
+
+/// Has the program drop what backends answer and no flow is known of, or no longer.
+pub(crate) fn moving(maps: &Maps, moving: bool) -> io::Result<()> {
+    flag(maps, settings_flags::MOVING, moving)
+}
+
+fn flag(maps: &Maps, flag: u32, on: bool) -> io::Result<()> {
     maps.change_settings(|settings| {
-        settings.flags &= !settings_flags::HOLDING;
-        if hold {
-            settings.flags |= settings_flags::HOLDING;
-        }
+        settings.flags &= !flag;
+        settings.flags |= if on { flag } else { 0 };
     })
 }
 

@@ -1,7 +1,7 @@
 //! What is to be told: flows that are new, that changed, or that peers would forget.
 //!
 //! The table of established flows is walked in the order of memory, over and over; of an idle one that costs a look at its
-//! tags. Handshakes are not told: a flood of them costs peers nothing. Clients that persistence remembers are told with their
+//! tags. Handshakes are not told but when an address goes, see [`super::handshakes`]. Clients that persistence remembers are told with their
 //! connections, see [`super::templates`].
 
 use std::net::SocketAddr;
@@ -203,7 +203,7 @@ impl Exchange {
     }
 
     /// A flow in words; none if its time is up, or its backend or service is not known.
-    fn told<F: Family>(
+    pub(super) fn told<F: Family>(
         &self,
         maps: &Maps,
         key: &Tuple<F>,
@@ -243,7 +243,11 @@ impl Exchange {
 
     fn find_in<F: Synced>(&self, maps: &Maps, name: &FlowName) -> Option<ToldFlow> {
         let (tables, key) = (F::maps(maps), tuple::<F>(name));
-        let flow = tables.flows.get(&key)?;
+        let Some(flow) = tables.flows.get(&key) else {
+            // It may be one that was told as a handshake.
+            let flow = tables.pending.get(&key)?;
+            return self.handshake(maps, &key, &flow, now());
+        };
         if Role::of(flow.role) == Role::Reverse {
             return None;
         }

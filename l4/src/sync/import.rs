@@ -80,11 +80,18 @@ impl Exchange {
                 return Stored::Updated;
             }
             self.take_out::<F>(maps, &key, &old);
-        } else if let Some(old) = tables.pending.get(&key)
-            && !now().is_past(old.expires)
-        {
-            // It begins here just now.
-            return Stored::Kept;
+        } else if let Some(old) = tables.pending.get(&key) {
+            if Role::of(old.role) == Role::Reverse {
+                return Stored::TupleTaken;
+            }
+            if let Some(idle) = self.handshake_idle::<F>(maps, &key, &old)
+                && idle <= to_ticks(told.idle).saturating_add(MARGIN)
+            {
+                // It begins here just now.
+                return Stored::Kept;
+            }
+            // It began here, and went on or began again there.
+            take_out_handshake(maps, &key, &old);
         }
         self.add::<F>(maps, &key, &new)
     }
@@ -286,6 +293,18 @@ impl<F: Synced> Entries<F> {
             (to.reversed(), flow)
         });
         Self { forward, reverse }
+    }
+}
+
+/// Takes both directions of a handshake out.
+fn take_out_handshake<F: Synced>(maps: &Maps, key: &Tuple<F>, flow: &Flow<F>) {
+    let tables = F::maps(maps);
+    // The sweep may be first: who takes it out counts it out. It also counts what is open.
+    if tables.pending.remove(key) {
+        count(maps, flow.backend, flow.flags, false);
+    }
+    if flow.flags & flow_flags::ONE_WAY == 0 {
+        let _ = tables.pending.remove(&flow.becomes(key.proto).reversed());
     }
 }
 

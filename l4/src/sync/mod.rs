@@ -1,7 +1,7 @@
 //! Connection sync: flows of this node as they mean something on any other, and the other way round.
 //!
 //! [`export`] goes through the tables and finds what is new; [`import`] puts in what peers tell; [`templates`] does both with
-//! the clients that persistence remembers; [`directory`] knows which addresses are which slots; [`shadow`] remembers what
+//! the clients that persistence remembers; [`handshakes`] are told when addresses go; [`directory`] knows which addresses are which slots; [`shadow`] remembers what
 //! was told of each place. Who speaks to peers is not the
 //! concern of this crate: it hands [`Told`]s out and takes them in.
 //!
@@ -10,11 +10,13 @@
 
 mod directory;
 mod export;
+mod handshakes;
 mod import;
 mod shadow;
 mod templates;
 
 use std::{
+    io,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -29,7 +31,7 @@ use self::{
     shadow::Shadow,
 };
 use crate::{
-    load::object::Loaded,
+    load::{carry, object::Loaded},
     maps::{FamilyMaps, Maps},
     plane::{Plane, lock},
     tables::Tables,
@@ -268,6 +270,13 @@ impl FlowSync {
         self.exchange.all(&self.loaded.maps, buckets, into)
     }
 
+    /// Adds the handshakes that are under way to `into`, for an address is about to go or has gone: not those that peers
+    /// need not know.
+    pub fn handshakes(&mut self, into: &mut Vec<Told>) {
+        self.refresh();
+        self.exchange.handshakes(&self.loaded.maps, into);
+    }
+
     /// How a flow is now.
     pub fn find(&mut self, name: &FlowName) -> Told {
         self.refresh();
@@ -278,6 +287,14 @@ impl FlowSync {
     pub fn store(&mut self, told: &Told) -> Stored {
         self.refresh();
         self.exchange.store(&self.loaded.maps, told)
+    }
+
+    /// Addresses that came or went have settled.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn addresses_rest(&self) -> io::Result<()> {
+        carry::moving(&self.plane.loaded().maps, false)
     }
 
     fn refresh(&mut self) {

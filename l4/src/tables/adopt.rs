@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use xdp::abi::{self, Backend, Service, backend_flags};
 
 use super::{
-    Held, Kept, Place, Quic, Retired, Tables, record,
+    Held, Kept, Place, Quic, Retired, Tables,
+    answers::Answers,
+    record,
     region::{Region, Regions},
     slots::Slots,
 };
@@ -20,6 +22,8 @@ pub struct Found {
     pub backends: Vec<(u32, Backend)>,
     /// What leads to which service.
     pub places: BTreeMap<Place, u32>,
+    /// Where backends answer from.
+    pub answers: BTreeSet<Place>,
     /// What is known of QUIC connection IDs, of all services.
     pub quic: Quic,
 }
@@ -73,6 +77,7 @@ impl Tables {
             backend_slots: Slots::new(abi::BACKENDS, &used),
             regions,
             places: found.places,
+            answers: Answers::found(found.answers),
             turn: control::time::Instant::ZERO,
             generation: 0,
         }

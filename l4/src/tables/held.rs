@@ -12,7 +12,10 @@ use control::{
     spec::KernelSpec,
     time::Instant,
 };
-use xdp::abi::{Backend, Service, backend_flags};
+use xdp::{
+    abi::{Backend, Method, Service, backend_flags},
+    packet::header::proto,
+};
 
 use super::{
     Surroundings,
@@ -35,6 +38,8 @@ pub struct Held {
     plan: Option<(Arc<ServicePlan>, Arc<PoolPlan>)>,
     /// What leads to it.
     pub places: Vec<Place>,
+    /// Where its backends answer from, if it translates addresses of TCP.
+    answers: BTreeSet<Place>,
     /// Its backends, with those that were removed and may still have flows.
     pub backends: BTreeMap<SocketAddr, Kept>,
     /// Its record.
@@ -90,6 +95,7 @@ impl Held {
             slot,
             plan: None,
             places,
+            answers: BTreeSet::new(),
             backends,
             record,
             lists: Lists::found(Region::of_word(table), Region::of_word(members)),
@@ -202,6 +208,7 @@ impl Held {
             self.places = places;
             stages.moved.insert(self.slot);
         }
+        self.answers_become(self.answers_of(service), stages);
         let ends = |m: &MemberPlan| match m.duty {
             Duty::Finish { until } => until.filter(|until| *until > now),
             _ => None,
@@ -324,6 +331,26 @@ impl Held {
         (record.table, record.members) = (table.word(), members.word());
     }
 
+    /// Where backends answer from.
+    fn answers_of(&self, service: &ServicePlan) -> BTreeSet<Place> {
+        let mut listens = service.spec.listen.iter();
+        if !listens.any(|listen| listen.scheme.ip_protocol() == proto::TCP) {
+            return BTreeSet::new();
+        }
+        let translated = |kept: &Kept| Method::of(kept.record.method) == Method::Nat;
+        let its = (self.backends.iter()).filter(|(_, kept)| translated(kept) && !kept.is_removed());
+        its.map(|(at, kept)| Place::Backend(at.ip(), u16::from_be(kept.record.port), proto::TCP))
+            .collect()
+    }
+
+    fn answers_become(&mut self, answers: BTreeSet<Place>, stages: &mut Stages) {
+        let come = answers.difference(&self.answers);
+        stages.answers.extend(come.map(|place| (*place, true)));
+        let gone = self.answers.difference(&answers);
+        stages.answers.extend(gone.map(|place| (*place, false)));
+        self.answers = answers;
+    }
+
     /// Leaves the tables; its backends' flows are as those of removed ones.
     pub(super) fn retire(&mut self, regions: &mut Regions, stages: &mut Stages) {
         let kernel = self.plan.as_ref().and_then(|(s, _)| record::kernel_of(s));
@@ -346,6 +373,7 @@ impl Held {
             regions.give_up(region);
         }
         self.places.clear();
+        self.answers_become(BTreeSet::new(), stages);
         self.plan = None;
         self.deadline = None;
         self.step = None;

@@ -4,9 +4,11 @@
 //! the order in which packets may see them. A service keeps its slot as long as it is there ([`slots`]), and so does a
 //! backend of it, until the sweep has seen that no flow names it ([`Tables::free`]). Lists of backends
 //! ([`list`]: [`ring`], [`rendezvous`]) are built in a free part of the schedule map ([`region`]) beside the old ones.
-//! [`mod@quic`] knows whom QUIC connection IDs name, [`record`] turns specs into records, [`ramp`] has weights rise slowly, [`place`] addresses into keys; [`adopt`] finds out what a predecessor left.
+//! [`mod@quic`] knows whom QUIC connection IDs name, [`record`] turns specs into records, [`ramp`] has weights rise slowly, [`place`] addresses into keys; [`mod@answers`] knows where
+//! backends answer from; [`adopt`] finds out what a predecessor left.
 
 mod adopt;
+mod answers;
 mod held;
 mod list;
 pub(crate) mod place;
@@ -42,7 +44,7 @@ pub use self::{
     quic::Quic,
     write::{Changes, Write},
 };
-use self::{region::Regions, slots::Slots, write::Stages};
+use self::{answers::Answers, region::Regions, slots::Slots, write::Stages};
 use crate::net::forwarding::Families;
 
 /// What is asked of the machine's network when a plan is turned into tables.
@@ -66,6 +68,8 @@ pub struct Tables {
     regions: Regions,
     /// What leads to which service.
     places: BTreeMap<Place, u32>,
+    /// Where backends answer from.
+    answers: Answers,
     /// When services may next take a step of slow start.
     turn: Instant,
     generation: u64,
@@ -90,6 +94,7 @@ impl Default for Tables {
             backend_slots: Slots::new(abi::BACKENDS, &BTreeSet::new()),
             regions: Regions::new(abi::SCHEDULE, []),
             places: BTreeMap::new(),
+            answers: Answers::default(),
             turn: Instant::ZERO,
             generation: 0,
         }
@@ -136,6 +141,8 @@ impl Tables {
         }
         self.retire(plan, &mut stages);
         self.lead(&mut stages);
+        let room = abi::ENDPOINTS as usize - self.places.len().min(abi::ENDPOINTS as usize);
+        self.answers.settle(room, &mut stages);
         self.generation = plan.generation;
         Ok(stages.finish(self.places.keys()))
     }

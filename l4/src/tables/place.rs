@@ -16,6 +16,8 @@ pub enum Place {
     Range(IpAddr, PortPrefix, u8),
     /// The address alone: it only says that there is a service at it.
     Address(IpAddr),
+    /// Where a backend of address translation answers from; port 0: from whichever its clients turn to.
+    Backend(IpAddr, u16, u8),
 }
 
 impl Place {
@@ -37,23 +39,27 @@ impl Place {
     #[must_use]
     pub fn ip(&self) -> IpAddr {
         match self {
-            Self::Port(ip, ..) | Self::Range(ip, ..) | Self::Address(ip) => *ip,
+            Self::Port(ip, ..)
+            | Self::Range(ip, ..)
+            | Self::Address(ip)
+            | Self::Backend(ip, ..) => *ip,
         }
     }
 
     /// As the key of the table of endpoints; none for ranges.
     #[must_use]
     pub fn endpoint<F: Family>(&self) -> Option<Endpoint<F>> {
-        let (port, proto) = match self {
-            Self::Port(_, port, proto) => (*port, *proto),
-            Self::Address(_) => (0, 0),
+        let (port, proto, side) = match self {
+            Self::Port(_, port, proto) => (*port, *proto, Endpoint::<F>::CLIENTS),
+            Self::Backend(_, port, proto) => (*port, *proto, Endpoint::<F>::BACKENDS),
+            Self::Address(_) => (0, 0, Endpoint::<F>::CLIENTS),
             Self::Range(..) => return None,
         };
         Some(Endpoint {
             address: F::narrow(words(self.ip())),
             port: port.to_be(),
             proto,
-            zero: 0,
+            side,
         })
     }
 
@@ -79,6 +85,9 @@ impl Place {
     pub fn of_endpoint<F: Family>(key: &Endpoint<F>) -> Self {
         let ip = ip::<F>(key.address);
         match (key.proto, key.port) {
+            (proto, port) if key.side == Endpoint::<F>::BACKENDS => {
+                Self::Backend(ip, u16::from_be(port), proto)
+            }
             (0, 0) => Self::Address(ip),
             (proto, port) => Self::Port(ip, u16::from_be(port), proto),
         }

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -35,6 +35,7 @@ struct Model {
     schedule: HashMap<u32, u32>,
     cursors: HashMap<u32, u32>,
     places: BTreeMap<Place, u32>,
+    answers: BTreeSet<Place>,
     quic: Quic,
     flags: u32,
 }
@@ -74,6 +75,14 @@ impl Model {
                     None => drop(self.quic.ids.remove(&key)),
                 },
                 Write::Service { slot, record } => drop(self.services.insert(slot, record)),
+                Write::Lead {
+                    place: place @ Place::Backend(..),
+                    slot,
+                } => assert!(if slot.is_some() {
+                    self.answers.insert(place)
+                } else {
+                    self.answers.remove(&place)
+                }),
                 Write::Lead {
                     place,
                     slot: Some(slot),
@@ -356,6 +365,7 @@ fn a_successor_finds_what_is_there() {
         services: model.services.clone().into_iter().collect(),
         backends: model.backends.clone().into_iter().collect(),
         places: model.places.clone(),
+        answers: model.answers.clone(),
         quic: model.quic.clone(),
     });
     // One service is gone since, and one is new.

@@ -85,6 +85,7 @@ pub(super) struct Stages {
     pub(super) schedule: Vec<Write>,
     pub(super) quic: Vec<Write>,
     pub(super) services: Vec<Write>,
+    yielding: Vec<Write>,
     coming: Vec<Write>,
     going: Vec<Write>,
     pub(super) services_off: Vec<Write>,
@@ -92,6 +93,8 @@ pub(super) struct Stages {
     pub(super) backends_off: Vec<Write>,
     /// Slots of services whose places changed.
     pub(super) moved: BTreeSet<u32>,
+    /// Where backends answer from, for another service (true) or for one less.
+    pub(super) answers: Vec<(Place, bool)>,
     pub(super) looked_at: usize,
     pub(super) trouble: Option<String>,
 }
@@ -104,6 +107,11 @@ impl Stages {
             &mut self.going
         };
         stage.push(Write::Lead { place, slot });
+    }
+
+    /// Takes a place out before any other comes: there may be room for no more.
+    pub(super) fn make_room(&mut self, place: Place) {
+        self.yielding.push(Write::Lead { place, slot: None });
     }
 
     /// All in order: what is led to is there before anything leads to it, and goes after nothing does any more.
@@ -125,6 +133,7 @@ impl Stages {
             writes.push(Write::Flags(flags | settings_flags::RANGES));
         }
         for stage in [
+            self.yielding,
             self.coming,
             self.going,
             self.services_off,

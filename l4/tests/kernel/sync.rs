@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use control::spec::{Balance, Forward, Scheme};
 use l4::sync::{FlowName, Stored, Told};
+use xdp::abi::FlowState;
 
 use super::{
     packet::{ACK, Packet, SYN},
@@ -241,5 +242,81 @@ fn what_does_not_fit_is_kept_out() {
         };
         assert_eq!(b.harness.store(&Told::Flow(bad)), Stored::OtherMethod);
         assert_eq!(b.harness.flows(), (0, 0));
+    }
+}
+
+#[test]
+fn a_handshake_is_told_when_its_address_goes() {
+    for site in sites() {
+        let (Some(mut a), Some(mut b)) = (site.node(&site.backends), site.node(&site.backends))
+        else {
+            return;
+        };
+        let _ = a.harness.run(&site.packet(SYN).bytes(), a.out).unwrap();
+        if site.forward == Forward::Nat {
+            assert_eq!(a.harness.handshakes(), [], "nobody has answered");
+            for backend in site.backends {
+                let answer = site.answer(backend).bytes();
+                let _ = a.harness.run(&answer, a.out).unwrap();
+            }
+        }
+        assert_eq!(a.harness.tell(true), [], "it is told at no other time");
+        let told = a.harness.handshakes();
+        let [Told::Flow(flow)] = told[..] else {
+            panic!("{told:?}");
+        };
+        assert_eq!(flow.state, FlowState::SynRecv as u8);
+        assert_eq!(a.harness.find(&site.name()), told[0], "told once more");
+        assert_eq!(b.harness.store(&told[0]), Stored::Added);
+
+        let [here, there] = [&a, &b].map(|node| {
+            let ack = site.packet(ACK).bytes();
+            node.harness.run(&ack, node.out).unwrap().packet
+        });
+        assert_eq!(here, there, "the same backend");
+        let news = b.harness.tell(false);
+        let [Told::Flow(flow)] = news[..] else {
+            panic!("{news:?}");
+        };
+        assert_eq!(flow.state, FlowState::Established as u8);
+        assert_eq!(b.harness.sweep(0).unwrap().corrected, 0);
+    }
+}
+
+#[test]
+fn a_handshake_gives_way_to_what_became_of_it_elsewhere() {
+    for site in sites() {
+        // Who has one backend chooses another than who has two.
+        let (Some(mut a), Some(mut b)) =
+            (site.node(&site.backends[..1]), site.node(&site.backends))
+        else {
+            return;
+        };
+        let plan = |backends: &[&'static str]| {
+            let members: Vec<_> = backends.iter().map(|b| (*b, 1)).collect();
+            plan(
+                &[service(Scheme::Tcp, site.vip, site.forward, "web")],
+                &[pool("web", Balance::RoundRobin, &members)],
+            )
+        };
+        let begin = |rig: &Rig| {
+            let _ = rig.harness.run(&site.packet(SYN).bytes(), rig.out).unwrap();
+        };
+        begin(&a);
+        a.harness.apply(&plan(&site.backends)).unwrap();
+        b.harness.apply(&plan(&site.backends[1..])).unwrap();
+        let _ = site.connect(&b);
+        let told = b.harness.tell(false)[0];
+        assert_eq!(a.harness.store(&told), Stored::Kept, "it began just now");
+        // The client sends its SYN again, and comes by the other node.
+        std::thread::sleep(Duration::from_millis(500));
+        let _ = b.harness.run(&site.packet(ACK).bytes(), b.out).unwrap();
+        let told = b.harness.find(&site.name());
+        assert_eq!(a.harness.store(&told), Stored::Added);
+        let both = usize::from(site.forward == Forward::Nat) + 1;
+        assert_eq!(a.harness.flows(), (0, both));
+        let [old, new] = site.backends.map(|backend| a.harness.load(at(backend)));
+        assert_eq!((old.active + old.inactive, new.active), (0, 1));
+        assert_eq!(a.harness.sweep(0).unwrap().corrected, 0);
     }
 }

@@ -73,7 +73,7 @@ reasons! {
         BadCookie = "bad-cookie",
         /// The program could not change the packet's size.
         NoRoom = "no-room",
-        /// It belongs to no flow that is known yet: flows are being carried over from other tables.
+        /// It belongs to no flow that is known yet: flows are on their way from other tables or another node.
         Carrying = "carrying",
     }
 }

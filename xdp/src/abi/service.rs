@@ -5,22 +5,30 @@ use super::{Addr6, Family, Plain};
 /// Where a packet must be addressed to: found in the table of endpoints, which leads to the service's slot.
 ///
 /// An endpoint of protocol 0 and port 0 only says that the address is a virtual one: it is there for each of them, and
-/// what it leads to does not count. By it, a fragment that came too early is told from one that is none of ours.
+/// what it leads to does not count. By it, a fragment that came too early is told from one that is none of ours. One of a
+/// backend tells an answer whose flow is not known from what is none of ours.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint<F: Family> {
-    /// The virtual address.
+    /// The virtual address, or the backend's.
     pub address: F::Addr,
     /// Its port, network byte order; 0: any that no other endpoint names.
     pub port: u16,
     /// IP protocol.
     pub proto: u8,
-    /// Zero.
-    pub zero: u8,
+    /// Who is there: [`Self::CLIENTS`] are served, or [`Self::BACKENDS`] answer.
+    pub side: u8,
 }
 
 // SAFETY: 4-aligned address and 4 bytes.
 unsafe impl<F: Family> Plain for Endpoint<F> {}
+
+impl<F: Family> Endpoint<F> {
+    /// Clients turn to it.
+    pub const CLIENTS: u8 = 0;
+    /// A backend of address translation answers from it. What it leads to does not count.
+    pub const BACKENDS: u8 = 1;
+}
 
 /// How a backend is chosen, by IPVS's names.
 #[repr(u8)]

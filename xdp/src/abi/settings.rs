@@ -65,10 +65,12 @@ pub mod settings_flags {
     pub const RANGES: u32 = 1;
     /// There is a service: without one, packets of flows go up the stack (as with IPVS, whose hooks are gone then).
     pub const SERVICES: u32 = 2;
-    /// Flows are being carried over from other tables: a packet that belongs to none may soon belong to one.
+    /// Flows are on their way from other tables or another node: a packet that belongs to none may soon belong to one.
     pub const CARRYING: u32 = 4;
     /// Another node takes over in a moment: who begins to connect by TCP is not heard, and tries again there.
     pub const HOLDING: u32 = 8;
+    /// An address has just come or gone: what a backend answers may be of a flow that another node still tells of.
+    pub const MOVING: u32 = 16;
 }
 
 /// A network device, by its index: what a next hop through it needs. Only devices that carry forwarded traffic.

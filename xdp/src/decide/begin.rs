@@ -29,7 +29,13 @@ pub(super) fn choose<F: Family, T: Tables<F>>(
     verdict: &mut Verdict<F>,
 ) -> bool {
     let Some(slot) = service::find(tables, &packet.tuple) else {
-        verdict.pass(PassReason::NotOurs);
+        // Its client would reset the backend's half of a connection whose address it does not know, and wait for ever
+        // for the answer of the one it knows.
+        if has(tables, settings_flags::MOVING) && service::answers(tables, packet, verdict) {
+            verdict.drop(Reason::Carrying);
+        } else {
+            verdict.pass(PassReason::NotOurs);
+        }
         return false;
     };
     let Some(service) = tables.service(slot) else {
@@ -53,7 +59,7 @@ pub(super) fn choose<F: Family, T: Tables<F>>(
         let sloppy = flags & service_flags::SLOPPY != 0 && packet.tcp_flags & RST == 0;
         // A later fragment whose flow has gone has nothing by which a new one could begin.
         if (!first && !sloppy) || packet.kind == Kind::LaterFragment {
-            // Flows are on their way from other tables into these.
+            // Flows are on their way into these tables.
             if has(tables, settings_flags::CARRYING) {
                 verdict.drop(Reason::Carrying);
             } else {

@@ -40,7 +40,7 @@ pub(super) fn recall<F: Family, T: Tables<F>>(
         address: packet.tuple.dst,
         port: 0,
         proto: 0,
-        zero: 0,
+        side: Endpoint::<F>::CLIENTS,
     };
     if tables.endpoint(&virtual_address).is_some() {
         verdict.drop(Reason::EarlyFragment);

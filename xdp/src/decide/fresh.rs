@@ -7,7 +7,10 @@ use super::{
     way,
 };
 use crate::{
-    abi::{Endpoint, Family, Hop, Method, Scheduler, Tuple, Way, flow_flags, service_flags},
+    abi::{
+        Endpoint, Family, Hop, Method, Scheduler, Tuple, Way, flow_flags, service_flags,
+        settings_flags,
+    },
     flows::Place,
     packet::{
         Packet,
@@ -61,6 +64,7 @@ pub fn elect<F: Family, T: Tables<F>>(
     if (is_tcp && packet.tcp_flags & (SYN | ACK | RST | FIN) != SYN)
         || packet.ttl <= 1
         || get!(settings.trace) != 0
+        || (is_tcp && get!(settings.flags) & settings_flags::HOLDING != 0)
     {
         return None;
     }
@@ -68,7 +72,7 @@ pub fn elect<F: Family, T: Tables<F>>(
         address: packet.tuple.dst,
         port: packet.tuple.dport,
         proto: packet.tuple.proto,
-        zero: 0,
+        side: Endpoint::<F>::CLIENTS,
     };
     let slot = tables.endpoint(&endpoint)?;
     let service = tables.service(slot)?;
@@ -147,7 +151,7 @@ pub fn fresh<F: Family, T: Tables<F>>(
     put!(draft.flags = flags);
     Hop::copy(hop, part!(draft.hop));
     if tables.add(Table::Pending, place, &packet.tuple, draft) != Inserted::Yes {
-        // There is no room: the whole road makes some.
+        // There is no room that could be made here.
         if two_way {
             let _ = tables.remove(Table::Pending, &to.reversed());
         }

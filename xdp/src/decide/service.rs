@@ -1,7 +1,16 @@
 //! Which service a packet is for.
 
-use super::Tables;
-use crate::abi::{Endpoint, Family, RangeKey, Tuple, settings_flags};
+use super::{Journey, Route, Tables, Verdict};
+use crate::{
+    abi::{Endpoint, Family, RangeKey, Tuple, settings_flags},
+    packet::{
+        Packet,
+        header::{
+            proto,
+            tcp_flags::{ACK, RST, SYN},
+        },
+    },
+};
 
 use super::get;
 
@@ -13,7 +22,7 @@ pub(super) fn find<F: Family, T: Tables<F>>(tables: &T, tuple: &Tuple<F>) -> Opt
         address: tuple.dst,
         port: tuple.dport,
         proto: tuple.proto,
-        zero: 0,
+        side: Endpoint::<F>::CLIENTS,
     };
     if let Some(slot) = tables.endpoint(&endpoint) {
         return Some(slot);
@@ -35,4 +44,36 @@ pub(super) fn find<F: Family, T: Tables<F>>(tables: &T, tuple: &Tuple<F>) -> Opt
     }
     endpoint.port = 0;
     tables.endpoint(&endpoint)
+}
+
+/// Whether a packet is what a backend of address translation answers in the middle of a connection by TCP, on its way to
+/// somebody else. Nothing but a flow says what it is to become.
+#[inline(always)]
+pub(super) fn answers<F: Family, T: Tables<F>>(
+    tables: &T,
+    packet: &Packet<F>,
+    verdict: &mut Verdict<F>,
+) -> bool {
+    if packet.tuple.proto != proto::TCP || packet.tcp_flags & (SYN | ACK | RST) == SYN {
+        return false;
+    }
+    let mut endpoint = Endpoint {
+        address: packet.tuple.src,
+        port: packet.tuple.sport,
+        proto: packet.tuple.proto,
+        side: Endpoint::<F>::BACKENDS,
+    };
+    if tables.endpoint(&endpoint).is_none() {
+        endpoint.port = 0;
+        if tables.endpoint(&endpoint).is_none() {
+            return false;
+        }
+    }
+    // What it answers to this machine itself (checks) is no client's.
+    let journey = Journey {
+        src: packet.tuple.src,
+        dst: packet.tuple.dst,
+        tos: packet.tos,
+    };
+    tables.route(&journey, &mut verdict.hop) as u32 != Route::NoRoute as u32
 }

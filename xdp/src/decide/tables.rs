@@ -148,8 +148,7 @@ pub trait Tables<F: Family>: Sized {
     /// Puts the flow in hand in, if the tuple has none. Whether it is in now. If there is no room, the flow that ends first
     /// of those that are in its way gives way.
     fn insert(&self, table: Table, key: &Tuple<F>) -> Inserted;
-    /// The same of a tuple that was seen to have none, for the short roads, which have the flow in hand at hand; nobody gives
-    /// way.
+    /// The same of a tuple that was seen to have none, for the short roads, which have the flow in hand at hand.
     fn add(&self, table: Table, _place: Place, key: &Tuple<F>, _draft: Entry<Flow<F>>) -> Inserted {
         self.insert(table, key)
     }

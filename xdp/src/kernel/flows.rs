@@ -281,6 +281,13 @@ pub(super) fn insert4(key: &Tuple<V4>, table: Table) -> Inserted {
     }
 }
 
+/// Puts the flow in hand, whose key has none, in the place of another.
+#[inline(always)]
+pub(super) fn replace4(key: &Tuple<V4>, table: Table) -> Inserted {
+    let (addresses, last) = words4(key, table);
+    inserted(flow_over4(addresses, last))
+}
+
 /// Takes a key out.
 #[inline(always)]
 pub(super) fn remove4(key: &Tuple<V4>, table: Table) -> bool {
@@ -303,6 +310,12 @@ pub(super) fn insert6(key: &Tuple<V6>, table: Table) -> Inserted {
         FULL => inserted(flow_over6(s, t, d, e, last)),
         done => inserted(done),
     }
+}
+
+/// The stack of the short road has no room for it: the whole road does it.
+#[inline(always)]
+pub(super) fn replace6(_key: &Tuple<V6>, _table: Table) -> Inserted {
+    Inserted::Full
 }
 
 /// As [`remove4`].

@@ -63,7 +63,7 @@ pub(super) fn update<K, V>(map: *mut c_void, key: &K, value: &V, flags: u64) -> 
 }
 
 macro_rules! tables {
-    ($family:ident, $locate:ident, $insert:ident, $remove:ident, $endpoints:ident, $ranges:ident, $templates:ident, $fragments:ident,
+    ($family:ident, $locate:ident, $insert:ident, $replace:ident, $remove:ident, $endpoints:ident, $ranges:ident, $templates:ident, $fragments:ident,
      $locality:ident, $home:ident, $returned:ident) => {
         impl Tables<$family> for Kernel {
             #[inline(always)]
@@ -126,7 +126,10 @@ macro_rules! tables {
                 key: &Tuple<$family>,
                 draft: Entry<Flow<$family>>,
             ) -> Inserted {
-                flows::add(self, table, place, key, draft)
+                match flows::add(self, table, place, key, draft) {
+                    Inserted::Full => super::flows::$replace(key, table),
+                    done => done,
+                }
             }
 
             #[inline(always)]
@@ -319,12 +322,12 @@ macro_rules! tables {
 }
 
 tables!(
-    V4, locate4, insert4, remove4, ENDPOINTS4, RANGES4, TEMPLATES4, FRAGMENTS4, LOCALITY4, home4,
-    returned4
+    V4, locate4, insert4, replace4, remove4, ENDPOINTS4, RANGES4, TEMPLATES4, FRAGMENTS4,
+    LOCALITY4, home4, returned4
 );
 tables!(
-    V6, locate6, insert6, remove6, ENDPOINTS6, RANGES6, TEMPLATES6, FRAGMENTS6, LOCALITY6, home6,
-    returned6
+    V6, locate6, insert6, replace6, remove6, ENDPOINTS6, RANGES6, TEMPLATES6, FRAGMENTS6,
+    LOCALITY6, home6, returned6
 );
 
 /// Adds atomically; what was there before. (`AtomicU32` has no such method on this target.)

@@ -109,6 +109,7 @@ fn a_successor_takes_out_what_nobody_wants() {
         services: model.services.clone().into_iter().collect(),
         backends: model.backends.clone().into_iter().collect(),
         places: model.places.clone(),
+        answers: model.answers.clone(),
         quic: model.quic.clone(),
     });
     let second = plan(&[quic_service(&[1], None)], &[pool]);

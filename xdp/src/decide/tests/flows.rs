@@ -176,7 +176,7 @@ fn another_flows_tuple_towards_the_backend_is_not_taken() {
         address: second,
         port: PORT,
         proto: proto::TCP,
-        zero: 0,
+        side: crate::abi::Endpoint::<crate::abi::V4>::CLIENTS,
     };
     site.memory.endpoints.set(endpoint, 0);
     assert_eq!(site.open(CLIENT, 2000), 1);
@@ -219,7 +219,7 @@ fn later_fragments_follow_the_first_and_early_ones_end() {
         address: VIP,
         port: 0,
         proto: 0,
-        zero: 0,
+        side: crate::abi::Endpoint::<crate::abi::V4>::CLIENTS,
     };
     site.memory.endpoints.set(marker, 0);
     assert_eq!(site.send(&later).dropped(), Some(Reason::EarlyFragment));

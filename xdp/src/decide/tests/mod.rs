@@ -5,6 +5,7 @@
 mod cookies;
 mod flows;
 mod fresh;
+mod handover;
 mod quic;
 mod schedulers;
 mod states;
@@ -44,7 +45,7 @@ impl Site {
                 address: VIP,
                 port: PORT,
                 proto: protocol,
-                zero: 0,
+                side: Endpoint::<V4>::CLIENTS,
             };
             memory.endpoints.set(endpoint, 0);
         }

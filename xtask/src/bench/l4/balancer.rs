@@ -207,7 +207,7 @@ impl Balancer {
                 address,
                 port,
                 proto,
-                zero: 0,
+                side: Endpoint::<V6>::CLIENTS,
             };
             self.put("ENDPOINTS6", Raw(key), Raw(index as u32))
         } else {
@@ -216,7 +216,7 @@ impl Balancer {
                 address,
                 port,
                 proto,
-                zero: 0,
+                side: Endpoint::<V4>::CLIENTS,
             };
             self.put("ENDPOINTS4", Raw(key), Raw(index as u32))
         }
