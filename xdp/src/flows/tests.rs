@@ -157,6 +157,55 @@ fn the_flow_that_ends_first_gives_way() {
     assert!(alive[0] > many - places * 10, "none of the old is left");
 }
 
+/// What each bucket should count, by the keys that are there.
+fn gone_on(table: &Alone<V4>) -> Vec<u64> {
+    let mut counts = std::vec![0; table.buckets.len()];
+    for index in 0..table.buckets.len() as u32 {
+        let bucket = table.bucket(Table::Pending, index).unwrap();
+        let mut taken = Hits::taken(words(bucket));
+        while !taken.is_empty() {
+            let slot = slot(bucket, taken.lowest().slot());
+            taken = taken.without(taken.lowest());
+            let place = Place::of(&get!(slot.key), table.secret);
+            let at = |step| place.index(table, Table::Pending, step);
+            if index != at(NEAR) {
+                counts[at(NEAR) as usize] += 1;
+                if index != at(FIRST) {
+                    assert_eq!(index, at(SECOND));
+                    counts[at(FIRST) as usize] += 1;
+                }
+            }
+        }
+    }
+    counts
+}
+
+#[test]
+fn buckets_count_who_went_on() {
+    let table = Alone::<V4>::new(2000);
+    let counted = || -> Vec<u64> {
+        let all = 0..table.buckets.len() as u32;
+        let bucket = |index| table.bucket(Table::Pending, index).unwrap();
+        // SAFETY: a word of a bucket.
+        all.map(|index| unsafe { atomic::load(over(bucket(index))) })
+            .collect()
+    };
+    // So many that others give way, in all three buckets.
+    for n in 0..20_000 {
+        assert_eq!(table.insert(&client(n), n, 2000 + n % 777), Inserted::Yes);
+        if n % 1999 == 0 {
+            assert_eq!(counted(), gone_on(&table));
+        }
+    }
+    assert_eq!(counted(), gone_on(&table));
+    assert!(counted().iter().sum::<u64>() > 500, "many went on");
+    for n in 0..20_000 {
+        let _ = table.remove(&client(n));
+    }
+    assert_eq!(table.len(), 0);
+    assert_eq!(counted().iter().sum::<u64>(), 0);
+}
+
 #[test]
 fn nobody_is_put_where_the_secret_does_not_say() {
     let place = |secret| Place::of(&client(7), secret);
