@@ -1,6 +1,6 @@
 //! Stress: whether a backup takes over though nothing has happened, while processors and links have far too much to do.
 //!
-//! [`source`] is what stresses, [`bogus`] the adverts that nobody may obey, [`scene`] two directors under it, [`ear`] what is
+//! [`mod@source`] is what stresses, [`bogus`] the adverts that nobody may obey, [`scene`] two directors under it, [`ear`] what is
 //! heard there, and [`pulse`] how long the machine itself stands still.
 
 mod bogus;
