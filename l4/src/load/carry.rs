@@ -169,7 +169,12 @@ impl Inheritance {
 
 /// Has the program drop what knows no flow but may belong to one.
 pub(crate) fn begin(maps: &Maps) -> io::Result<()> {
-    maps.change_settings(|settings| settings.flags |= settings_flags::CARRYING)
+    flag(maps, settings_flags::CARRYING, true)
+}
+
+/// All is carried over.
+pub(crate) fn end(maps: &Maps) -> io::Result<()> {
+    flag(maps, settings_flags::CARRYING, false)
 }
 
 /// Has the program not hear who begins to connect, or hear him again.
@@ -187,11 +192,6 @@ fn flag(maps: &Maps, flag: u32, on: bool) -> io::Result<()> {
         settings.flags &= !flag;
         settings.flags |= if on { flag } else { 0 };
     })
-}
-
-/// All is carried over.
-pub(crate) fn end(maps: &Maps) -> io::Result<()> {
-    maps.change_settings(|settings| settings.flags &= !settings_flags::CARRYING)
 }
 
 /// Whether a map is one that this version may use as it is.
