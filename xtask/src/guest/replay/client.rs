@@ -8,12 +8,17 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddrV4, TcpStream, UdpSocket};
 use std::time::Duration;
 
-/// How long an answer is waited for: some retransmissions.
+/// How long an answer is waited for, at first: some retransmissions.
 const PATIENCE: Duration = Duration::from_millis(3200);
 
 /// A connection that stays.
 pub(super) enum Open {
-    Tcp(TcpStream),
+    Tcp {
+        stream: TcpStream,
+        /// How long the next answer is waited for. What was not answered is sent again at intervals that double, and so
+        /// does this: else the next attempt may come when nobody waits for it any more.
+        patience: Duration,
+    },
     /// On which nothing is to be said: on its way, refused meanwhile, or of datagrams.
     Silent {
         _socket: OwnedFd,
@@ -58,7 +63,11 @@ pub(super) fn open(from: SocketAddrV4, to: SocketAddrV4) -> io::Result<(String, 
     }
     let mut space = [0; 16];
     let read = stream.read(&mut space);
-    Ok((heard(read, &space), Some(Open::Tcp(stream))))
+    let open = Open::Tcp {
+        stream,
+        patience: PATIENCE,
+    };
+    Ok((heard(read, &space), Some(open)))
 }
 
 /// Begins a connection to somebody who does not answer it; the client's port.
@@ -86,19 +95,24 @@ pub(super) fn ask(from: SocketAddrV4, to: SocketAddrV4) -> io::Result<(String, O
 impl Open {
     /// Says something; who answers.
     pub(super) fn talk(&mut self) -> String {
-        let Open::Tcp(stream) = self else {
+        let Open::Tcp { stream, patience } = self else {
             return "?".into();
         };
         let mut space = [0; 16];
         let read = stream
-            .write_all(b"?\n")
+            .set_read_timeout(Some(*patience))
+            .and_then(|()| stream.write_all(b"?\n"))
             .and_then(|()| stream.read(&mut space));
-        heard(read, &space)
+        let heard = heard(read, &space);
+        if heard == "-" {
+            *patience *= 2;
+        }
+        heard
     }
 
     /// Ends it by a reset.
     pub(super) fn reset(self) -> io::Result<()> {
-        if let Open::Tcp(stream) = self {
+        if let Open::Tcp { stream, .. } = self {
             sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
         }
         Ok(())
