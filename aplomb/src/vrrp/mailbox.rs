@@ -54,17 +54,28 @@ pub(super) enum Command {
     Rest,
 }
 
+/// Wakes who waits at a mailbox.
+#[derive(Clone, Debug)]
+pub(super) struct Bell(Arc<OwnedFd>);
+
+impl Bell {
+    pub(super) fn ring(&self) {
+        // Full means that it rings already.
+        let _ = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
+    }
+}
+
 /// Puts commands in, from any thread, without waiting.
 pub(super) struct Sender<T = Command> {
     queue: mpsc::Sender<T>,
-    bell: Arc<OwnedFd>,
+    bell: Bell,
 }
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
         Self {
             queue: self.queue.clone(),
-            bell: Arc::clone(&self.bell),
+            bell: self.bell.clone(),
         }
     }
 }
@@ -79,25 +90,30 @@ impl<T> Sender<T> {
     pub(super) fn send(&self, command: T) {
         // A thread that has ended needs to know nothing.
         if self.queue.send(command).is_ok() {
-            // Full means that it rings already.
-            let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
+            self.bell.ring();
         }
+    }
+
+    /// What rings there.
+    pub(super) fn bell(&self) -> Bell {
+        self.bell.clone()
     }
 }
 
 /// Where commands arrive.
 pub(super) struct Mailbox<T = Command> {
     queue: mpsc::Receiver<T>,
-    bell: Arc<OwnedFd>,
+    bell: Bell,
 }
 
 /// A mailbox, and the way into it.
 pub(super) fn mailbox<T>() -> io::Result<(Sender<T>, Mailbox<T>)> {
     let (sender, queue) = mpsc::channel();
-    let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+    let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let bell = Bell(Arc::new(bell));
     let sender = Sender {
         queue: sender,
-        bell: Arc::clone(&bell),
+        bell: bell.clone(),
     };
     Ok((sender, Mailbox { queue, bell }))
 }
@@ -110,12 +126,12 @@ impl<T> Mailbox<T> {
 
     /// Quiets the bell; to be done before commands are looked for.
     pub(super) fn quiet(&self) {
-        let _ = rustix::io::read(&*self.bell, &mut [0; 8]);
+        let _ = rustix::io::read(&*self.bell.0, &mut [0; 8]);
     }
 }
 
 impl<T> AsFd for Mailbox<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+        self.bell.0.as_fd()
     }
 }

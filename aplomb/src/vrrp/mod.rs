@@ -1,7 +1,7 @@
 //! The net plane: virtual addresses, held by VRRP or always.
 //!
 //! The machines are in `proto`; here is what gives them sockets, clocks and interfaces. [`worker`] is the thread that
-//! runs them and that nothing delays; [`hand`] puts addresses on interfaces, with routes and rules ([`ways`]) and refusing what
+//! runs them and that nothing delays, for which [`pacemaker`] and [`leniency`] are; [`hand`] puts addresses on interfaces, with routes and rules ([`ways`]) and refusing what
 //! is sent to them ([`filter`]); [`aide`] logs, runs hooks and looks at what is tracked. [`bundle`] is what moves as one, [`seat`] one virtual router of it, [`perform`] does what they decide, [`track`] is what
 //! makes them less fit. [`Vrrp`] is the way in.
 
@@ -10,8 +10,10 @@ mod bundle;
 mod filter;
 mod frame;
 mod hand;
+mod leniency;
 mod links;
 mod mailbox;
+mod pacemaker;
 mod perform;
 mod report;
 mod script;
@@ -47,6 +49,7 @@ use self::{
     frame::Frames,
     links::Links,
     mailbox::{Command, Sender},
+    pacemaker::Pacemaker,
     tools::{Clock, Tools},
     ways::watch::{self, Watch},
     worker::Worker,
@@ -111,7 +114,8 @@ impl Vrrp {
             standby: told.standby,
             in_sync,
         })?;
-        let worker = Worker::new(arriving, tools, adopt, known);
+        let pacemaker = Pacemaker::start(tools.clock, mailbox.bell(), real_time)?;
+        let worker = Worker::new(arriving, tools, pacemaker, adopt, known);
         let thread = thread::Builder::new().name("vrrp".into()).spawn(move || {
             real_time();
             worker.run();

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::{frame::Frames, hand::Job, links::Links, report::Report, socket::Channel};
 
 /// The monotonic clock for the machines, the wall clock for authentication.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Clock(std::time::Instant);
 
 impl Clock {
@@ -23,12 +23,12 @@ impl Clock {
         Self(std::time::Instant::now())
     }
 
-    pub(super) fn now(&self) -> Instant {
+    pub(super) fn now(self) -> Instant {
         Instant::at(self.0.elapsed())
     }
 
     #[expect(clippy::unused_self, reason = "a clock of both kinds")]
-    pub(super) fn utc(&self) -> Utc {
+    pub(super) fn utc(self) -> Utc {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Utc::at(since.unwrap_or(Duration::ZERO))
     }

@@ -19,7 +19,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::{
     bundle::{Bundle, shape},
     hand::Job,
+    leniency::Leniency,
     mailbox::{Command, Mailbox},
+    pacemaker::Pacemaker,
     report::Report,
     seat::Seat,
     show,
@@ -29,10 +31,6 @@ use super::{
 
 /// Packets taken from one socket before deadlines are looked at: a flood must not keep the own adverts from being sent.
 const AT_A_TIME: usize = 256;
-/// A thread that wakes so much later than it wanted was kept from running, and not by its own work.
-const LATE: Duration = Duration::from_millis(5);
-/// How long, at most, backups give others the time that they themselves did not have.
-const LENIENCY: Duration = Duration::from_secs(1);
 /// The longest wait.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -50,11 +48,8 @@ pub(super) struct Worker {
     settled: bool,
     /// Whether the connections that peers know are known here.
     in_sync: bool,
-    /// Until then no backup takes over because it hears nobody: what kept this thread from running may have kept adverts
-    /// from coming, or the one who sends them.
-    lenient_until: Instant,
-    /// What was due when they were last given time: for that, they are not again.
-    lenient_for: Option<Instant>,
+    leniency: Leniency,
+    pacemaker: Pacemaker,
     room: Vec<u8>,
 }
 
@@ -65,7 +60,13 @@ enum Next {
 }
 
 impl Worker {
-    pub(super) fn new(mailbox: Mailbox, tools: Tools, adopt: bool, in_sync: bool) -> Self {
+    pub(super) fn new(
+        mailbox: Mailbox,
+        tools: Tools,
+        pacemaker: Pacemaker,
+        adopt: bool,
+        in_sync: bool,
+    ) -> Self {
         Self {
             mailbox,
             tools,
@@ -75,14 +76,15 @@ impl Worker {
             adopt,
             settled: false,
             in_sync,
-            lenient_until: Instant::default(),
-            lenient_for: None,
+            leniency: Leniency::default(),
+            pacemaker,
             room: vec![0; ROOM],
         }
     }
 
     /// Works until it is told to end.
     pub(super) fn run(mut self) {
+        self.pacemaker.attend();
         loop {
             self.wait();
             // All that has come before any deadline: this thread's own delay is nobody's death.
@@ -94,7 +96,7 @@ impl Worker {
                 return;
             }
             let now = self.tools.clock.now();
-            let lenient = now < self.lenient_until;
+            let lenient = self.leniency.holds(now);
             for bundle in &mut self.bundles {
                 if !(lenient && bundle.is_backup()) {
                     bundle.tick(&self.tools, now);
@@ -107,8 +109,11 @@ impl Worker {
     fn next_deadline(&self) -> Option<Instant> {
         let of = |bundle: &Bundle| {
             let due = bundle.next_deadline()?;
-            let later = bundle.is_backup() && due < self.lenient_until;
-            Some(if later { self.lenient_until } else { due })
+            Some(if bundle.is_backup() {
+                self.leniency.defer(due)
+            } else {
+                due
+            })
         };
         self.bundles.iter().filter_map(of).min()
     }
@@ -127,17 +132,20 @@ impl Worker {
         let mut fds: Vec<PollFd<'_>> = fds
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
             .collect();
+        self.pacemaker.waits(due);
         // Interrupted or not: what is there is found by looking.
         let _ = poll(&mut fds, Some(&wait));
+        self.pacemaker.runs();
         let now = self.tools.clock.now();
         let late = due.map_or(Duration::ZERO, |due| now.saturating_since(due));
         let backups = self.bundles.iter().filter(|bundle| bundle.is_backup());
         let waited_for = backups.filter_map(Bundle::next_deadline).min();
-        // Once only: a thread that is always late takes over all the same.
-        if late >= LATE && waited_for != self.lenient_for {
-            self.lenient_for = waited_for;
-            self.lenient_until = now + late.min(LENIENCY);
-        }
+        // What stands still is of interest when that is due.
+        let standing = match waited_for {
+            Some(due) if due <= now => self.pacemaker.standing(now),
+            _ => Duration::ZERO,
+        };
+        self.leniency.woke(now, late, standing, waited_for);
     }
 
     fn hear(&mut self) {
@@ -351,6 +359,9 @@ impl Worker {
         for bundle in self.bundles.iter_mut().take(first_new) {
             bundle.review_links(&self.ours, &self.tools, now);
         }
+        let vrrp = plans.iter().filter_map(|plan| plan.spec.vrrp.as_ref());
+        self.pacemaker
+            .set_interval(vrrp.map(|vrrp| vrrp.interval).min());
         if !std::mem::replace(&mut self.settled, true) {
             self.tools.job(Job::Settle);
         }

@@ -376,8 +376,8 @@ pub fn remove<F: Family, B: Buckets<F>>(buckets: &B, table: Table, key: &Tuple<F
     false
 }
 
-/// Puts a copy of a flow, whose key is known to have none, in the place of the one that ends first, of those where it may
-/// be.
+/// Puts a copy of a flow, whose key is known to have none, in the place of the one that ends first, of those of one of its
+/// buckets.
 ///
 /// The other direction of that one stays until the sweep finds that it is alone, which also puts right what was counted.
 #[inline(always)]
@@ -389,24 +389,13 @@ pub fn replace<F: Family, B: Buckets<F>>(
     now: Tick,
 ) -> Inserted {
     let place = Place::of(key, buckets.secret());
-    let mut least = i32::MAX;
-    let mut oldest = 0;
-    let mut n = 0;
-    while n < (SECOND + 1) * LANES {
-        let Some(spot) = place.nth(buckets, table, n) else {
-            return Inserted::Full;
-        };
-        let flow = flow(spot.slot());
-        let left = get!(flow.expires).wrapping_sub(now.0) as i32;
-        if left < least {
-            least = left;
-            // Which one it is must not make each way through the loop a case of its own.
-            oldest = merge(n);
-        }
-        n += 1;
-    }
-    let Some(spot) = place.nth(buckets, table, oldest) else {
+    let step = place.yielding(buckets, table);
+    let Some(bucket) = place.bucket(buckets, table, step) else {
         return Inserted::Full;
+    };
+    let spot = Spot {
+        bucket,
+        at: oldest(bucket, now),
     };
     let (word, unit) = spot.word();
     // SAFETY: a word of a bucket.
@@ -419,7 +408,6 @@ pub fn replace<F: Family, B: Buckets<F>>(
     if was != old {
         return Inserted::Full;
     }
-    let step = oldest / LANES;
     if step != NEAR {
         let slot = spot.slot();
         let other = Place::of(&get!(slot.key), buckets.secret());
@@ -436,14 +424,41 @@ pub fn replace<F: Family, B: Buckets<F>>(
     Inserted::Yes
 }
 
+/// The place of a bucket whose flow ends first.
+#[inline(always)]
+fn oldest<F: Family>(bucket: Entry<Bucket<F>>, now: Tick) -> Hits {
+    let mut least = i32::MAX;
+    let mut oldest = 0;
+    let mut n = 0;
+    while n < LANES {
+        let flow = flow(slot(bucket, Hits::nth(n).slot()));
+        let left = get!(flow.expires).wrapping_sub(now.0) as i32;
+        if left < least {
+            least = left;
+            // Which one it is must not make each way through the loop a case of its own.
+            oldest = merge(n);
+        }
+        n += 1;
+    }
+    Hits::nth(oldest)
+}
+
 impl Place {
-    /// Of the places of its buckets, the n-th.
+    /// In which of its buckets another gives way to it. Over all keys each bucket comes as often: else flows in some would
+    /// not live as long as in others.
     #[inline(always)]
-    fn nth<F: Family, B: Buckets<F>>(self, buckets: &B, table: Table, n: usize) -> Option<Spot<F>> {
-        Some(Spot {
-            bucket: self.bucket(buckets, table, n / LANES)?,
-            at: Hits::nth(n),
-        })
+    fn yielding<F: Family, B: Buckets<F>>(self, buckets: &B, table: Table) -> usize {
+        let random = self.0 >> 16 & 0xffff;
+        if (random * u64::from(buckets.count(table))) >> 16 < u64::from(buckets.near(table)) {
+            return NEAR;
+        }
+        // If both are one, it is the first, here as where keys are added.
+        let index = |step| self.index(buckets, table, step);
+        if self.0 & 1 == 0 || index(SECOND) == index(FIRST) {
+            FIRST
+        } else {
+            SECOND
+        }
     }
 }
 

@@ -157,6 +157,41 @@ fn the_flow_that_ends_first_gives_way() {
     assert!(alive[0] > many - places * 10, "none of the old is left");
 }
 
+#[test]
+fn flows_live_as_long_in_all_buckets() {
+    let table = Alone::<V4>::new(200_000);
+    let (all, near) = (table.count(Table::Pending), table.near(Table::Pending));
+    assert!(
+        near < all / 2,
+        "there are more of the others: {near} of {all}"
+    );
+    let places = all * LANES as u32;
+    let many = places * 4;
+    for n in 0..many {
+        assert_eq!(table.insert(&client(n), n, 2000 + n), Inserted::Yes);
+    }
+    // Of the last ones, as many as half of the places.
+    let late = |index: u32| {
+        let bucket = table.bucket(Table::Pending, index).unwrap();
+        let backend = |n| {
+            let flow = flow(slot(bucket, n));
+            get!(flow.backend)
+        };
+        (0..LANES)
+            .filter(|n| backend(*n) >= many - places / 2)
+            .count()
+    };
+    let count = |part: core::ops::Range<u32>| -> f64 {
+        let length = part.len() as f64;
+        part.map(late).sum::<usize>() as f64 / length
+    };
+    let (near, far) = (count(0..near), count(near..all));
+    assert!(
+        (3.6..=4.0).contains(&near) && (3.6..=4.0).contains(&far),
+        "{near} {far}"
+    );
+}
+
 /// What each bucket should count, by the keys that are there.
 fn gone_on(table: &Alone<V4>) -> Vec<u64> {
     let mut counts = std::vec![0; table.buckets.len()];

@@ -1,5 +1,6 @@
 //! The tables of flows in the kernel. Off the short roads what is done with them are functions of their own: the verifier
-//! looks at each once. They take a key as numbers, two or five, the last of which names the table too.
+//! looks at each once. They take a key as numbers, two or five, the last of which names the table too; what is long, and seldom done,
+//! takes it from the map of work in hand.
 
 use core::ptr::NonNull;
 
@@ -165,27 +166,43 @@ pub(super) fn draft<F: Staged>() -> Option<Entry<Flow<F>>> {
     Some(unsafe { Entry::new(NonNull::new_unchecked(&raw mut (*work).flow)) })
 }
 
-/// Puts it in.
+/// Takes a key in hand.
 #[inline(always)]
-fn insert<F: Staged>(key: &Tuple<F>, table: Table) -> u32
+fn hold<'a, F: Staged>(key: Tuple<F>) -> Option<&'a Tuple<F>> {
+    let work = F::work()?.as_ptr();
+    // SAFETY: this processor's value, which nobody else uses while the program runs.
+    unsafe {
+        (*work).key = key;
+        Some(&(*work).key)
+    }
+}
+
+/// Puts it in. The key is in hand then, for [`replace`].
+#[inline(always)]
+fn insert<F: Staged>(key: Tuple<F>, table: Table) -> u32
 where
     Kernel: Buckets<F>,
 {
-    draft().map_or(FULL, |draft| {
-        number(flows::insert(&apart(), table, key, draft))
-    })
+    let (Some(key), Some(draft)) = (hold(key), draft()) else {
+        return FULL;
+    };
+    number(flows::insert(&apart(), table, key, draft))
 }
 
-/// Puts it in the place of another.
+/// Puts it, by the key in hand, in the place of another. (As numbers the key would take of the stack what the short road
+/// does not have.)
 #[inline(always)]
-fn replace<F: Staged>(key: &Tuple<F>, table: Table) -> u32
+fn replace<F: Staged>(table: Table) -> u32
 where
     Kernel: decide::Tables<F> + Buckets<F>,
 {
     let now = decide::Tables::<F>::now(&apart());
-    draft().map_or(FULL, |draft| {
-        number(flows::replace(&apart(), table, key, draft, now))
-    })
+    let (Some(work), Some(draft)) = (F::work(), draft()) else {
+        return FULL;
+    };
+    // SAFETY: this processor's value, which nobody changes while this runs.
+    let key = unsafe { &(*work.as_ptr()).key };
+    number(flows::replace(&apart(), table, key, draft, now))
 }
 
 #[inline(always)]
@@ -220,13 +237,13 @@ extern "C" fn flow_at4(addresses: u64, last: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn flow_in4(addresses: u64, last: u64) -> u32 {
-    insert(&key4(addresses, last), table(last))
+    insert(key4(addresses, last), table(last))
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn flow_over4(addresses: u64, last: u64) -> u32 {
-    replace(&key4(addresses, last), table(last))
+extern "C" fn flow_over4(last: u64) -> u32 {
+    replace::<V4>(table(last))
 }
 
 #[unsafe(no_mangle)]
@@ -245,13 +262,13 @@ extern "C" fn flow_at6(s: u64, t: u64, d: u64, e: u64, last: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn flow_in6(s: u64, t: u64, d: u64, e: u64, last: u64) -> u32 {
-    insert(&key6((s, t), (d, e), last), table(last))
+    insert(key6((s, t), (d, e), last), table(last))
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn flow_over6(s: u64, t: u64, d: u64, e: u64, last: u64) -> u32 {
-    replace(&key6((s, t), (d, e), last), table(last))
+extern "C" fn flow_over6(last: u64) -> u32 {
+    replace::<V6>(table(last))
 }
 
 #[unsafe(no_mangle)]
@@ -276,7 +293,7 @@ pub(super) fn locate4(key: &Tuple<V4>, table: Table) -> u32 {
 pub(super) fn insert4(key: &Tuple<V4>, table: Table) -> Inserted {
     let (addresses, last) = words4(key, table);
     match flow_in4(addresses, last) {
-        FULL => inserted(flow_over4(addresses, last)),
+        FULL => inserted(flow_over4(last)),
         done => inserted(done),
     }
 }
@@ -284,8 +301,8 @@ pub(super) fn insert4(key: &Tuple<V4>, table: Table) -> Inserted {
 /// Puts the flow in hand, whose key has none, in the place of another.
 #[inline(always)]
 pub(super) fn replace4(key: &Tuple<V4>, table: Table) -> Inserted {
-    let (addresses, last) = words4(key, table);
-    inserted(flow_over4(addresses, last))
+    let _ = hold(*key);
+    inserted(flow_over4(last(0, 0, 0, table)))
 }
 
 /// Takes a key out.
@@ -307,15 +324,16 @@ pub(super) fn locate6(key: &Tuple<V6>, table: Table) -> u32 {
 pub(super) fn insert6(key: &Tuple<V6>, table: Table) -> Inserted {
     let (s, t, d, e, last) = words6(key, table);
     match flow_in6(s, t, d, e, last) {
-        FULL => inserted(flow_over6(s, t, d, e, last)),
+        FULL => inserted(flow_over6(last)),
         done => inserted(done),
     }
 }
 
-/// The stack of the short road has no room for it: the whole road does it.
+/// As [`replace4`].
 #[inline(always)]
-pub(super) fn replace6(_key: &Tuple<V6>, _table: Table) -> Inserted {
-    Inserted::Full
+pub(super) fn replace6(key: &Tuple<V6>, table: Table) -> Inserted {
+    let _ = hold(*key);
+    inserted(flow_over6(last(0, 0, 0, table)))
 }
 
 /// As [`remove4`].

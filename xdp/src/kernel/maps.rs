@@ -10,7 +10,7 @@ use xdp::{decide::Verdict, packet::Packet};
 use crate::abi::{
     self, Backend, Bucket, Cookies, Counters, Endpoint, Family, Flow, Fragment, FragmentKey, Guard,
     Iface, Load, Locality, LocalityKey, QuicConfig, QuicId, QuicKey, RangeKey, ResolveKey, Secret,
-    Service, Settings, Template, TemplateKey, V4, V6, Way,
+    Service, Settings, Template, TemplateKey, Tuple, V4, V6, Way,
 };
 
 /// What is known and decided of a packet.
@@ -22,6 +22,8 @@ pub(crate) struct Work<F: Family> {
     pub(crate) verdict: Verdict<F>,
     /// A flow that is put into a table.
     pub(crate) flow: Flow<F>,
+    /// The key of one in whose favour another gives way.
+    pub(crate) key: Tuple<F>,
 }
 
 /// User space maps it into its memory.

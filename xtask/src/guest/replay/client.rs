@@ -20,9 +20,7 @@ pub(super) enum Open {
         patience: Duration,
     },
     /// On which nothing is to be said: on its way, refused meanwhile, or of datagrams.
-    Silent {
-        _socket: OwnedFd,
-    },
+    Silent { _socket: OwnedFd },
 }
 
 /// The server's number; `X`: reset or refused; `-`: nothing came.

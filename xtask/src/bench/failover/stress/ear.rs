@@ -3,6 +3,7 @@
 
 use super::super::place::{Mac, Place};
 use super::super::watch::{Heard, Watch, What};
+use super::pulse::Span;
 use crate::Result;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,8 +31,8 @@ pub(super) struct Tally {
     pub(super) sent: Gaps,
     /// Between two that arrived at another.
     pub(super) arrived: Gaps,
-    /// How often a director began to send them.
-    pub(super) takeovers: u64,
+    /// How often a director began to send them: since when nobody had, and when.
+    pub(super) takeovers: Vec<Span>,
     /// Adverts with priority 0.
     pub(super) releases: u64,
     /// Adverts of a director that came while the other sent them too.
@@ -94,7 +95,11 @@ impl Tally {
         let (goes_on, other_too) = (recent(self.left[from]), recent(self.left[1 - from]));
         // The first of all is who was master before.
         if !goes_on && self.left != [None, None] {
-            self.takeovers += 1;
+            let last = self.left.into_iter().flatten().max();
+            self.takeovers.push(Span {
+                from: last.unwrap_or(at),
+                to: at,
+            });
         }
         if goes_on && other_too {
             self.of_two_masters += 1;
@@ -186,7 +191,7 @@ mod tests {
         assert_eq!((tally.sent.adverts, tally.lost()), (4, 1));
         assert_eq!(tally.sent.longest.as_millis(), 10);
         assert_eq!(tally.arrived.longest.as_millis(), 20);
-        assert_eq!((tally.takeovers, tally.of_two_masters), (0, 0));
+        assert_eq!((tally.takeovers.len(), tally.of_two_masters), (0, 0));
         advert(&mut tally, 1, 0, 52, 100);
         assert_eq!(tally.arrived.over_two, 1);
     }
@@ -196,14 +201,16 @@ mod tests {
         let mut tally = Tally::of(Duration::from_millis(10));
         advert(&mut tally, 0, 0, 0, 100);
         advert(&mut tally, 1, 1, 36, 100);
-        assert_eq!((tally.takeovers, tally.of_two_masters), (1, 0));
+        assert_eq!((tally.takeovers.len(), tally.of_two_masters), (1, 0));
+        let silence = tally.takeovers[0];
+        assert_eq!((silence.to - silence.from).as_millis(), 36);
         // The first is still there.
         advert(&mut tally, 0, 0, 40, 100);
         advert(&mut tally, 1, 1, 46, 0);
-        assert_eq!((tally.takeovers, tally.releases), (1, 1));
+        assert_eq!((tally.takeovers.len(), tally.releases), (1, 1));
         assert!(tally.of_two_masters > 0);
         // And begins again, long after.
         advert(&mut tally, 0, 0, 200, 100);
-        assert_eq!(tally.takeovers, 2);
+        assert_eq!(tally.takeovers.len(), 2);
     }
 }

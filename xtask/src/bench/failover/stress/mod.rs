@@ -15,6 +15,7 @@ use super::super::process::{Cores, Process};
 use super::super::{Options, machine};
 use super::place;
 use crate::Result;
+use ear::Tally;
 use pulse::{Pulse, Stalls};
 use scene::{Outcome, Scene};
 use std::fs;
@@ -31,9 +32,10 @@ const PER_CORE: usize = 4;
 /// Until both directors have settled, and after the end of the stress.
 const CALM: Duration = Duration::from_secs(2);
 
-const COLUMNS: [&str; 8] = [
+const COLUMNS: [&str; 9] = [
     "minutes",
     "takeovers",
+    "in a stall",
     "state changes",
     "two masters",
     "adverts",
@@ -86,7 +88,7 @@ pub(super) fn run(options: &Options, peers: &[Peer]) -> Result {
         date: machine::date(),
         machine: described,
         about: about(options, minutes, load, &stalls, peers, &outcomes),
-        tables: tables(&outcomes),
+        tables: tables(&outcomes, &stalls),
     }
     .finish(options)
 }
@@ -146,7 +148,7 @@ fn watch(scenes: &mut [Scene], pulse: &Pulse, minutes: u64) -> Result<f64> {
         std::thread::sleep(until.saturating_duration_since(Instant::now()));
         loads.push(load());
         let stalls = pulse.seen();
-        let (longest, long) = (stalls.longest, stalls.long);
+        let (longest, long) = (stalls.longest, stalls.long());
         eprintln!(
             "bench: stress minute {minute}/{minutes}: stalls of the machine: {longest:?}, {long} long"
         );
@@ -165,7 +167,16 @@ fn load() -> f64 {
     first.unwrap_or(f64::NAN)
 }
 
-fn tables(outcomes: &[Outcome]) -> Vec<Table> {
+/// How many takeovers came of the machine's own standing still.
+fn in_a_stall(tally: &Tally, stalls: &Stalls) -> usize {
+    let mut takeovers = tally.takeovers.iter();
+    takeovers
+        .by_ref()
+        .filter(|silence| stalls.explain(**silence))
+        .count()
+}
+
+fn tables(outcomes: &[Outcome], stalls: &Stalls) -> Vec<Table> {
     let mut main = Table::new("What the directors did", &COLUMNS);
     let mut details = Table::new("What they were under", &DETAILS);
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
@@ -177,7 +188,8 @@ fn tables(outcomes: &[Outcome]) -> Vec<Table> {
             name: name(),
             values: vec![
                 seconds / 60.0,
-                tally.takeovers as f64,
+                tally.takeovers.len() as f64,
+                in_a_stall(tally, stalls) as f64,
                 outcome.changes as f64,
                 tally.of_two_masters as f64,
                 tally.sent.adverts as f64,
@@ -225,7 +237,8 @@ fn about(
          cores, with nice {}; for each place {} datagrams of 18 bytes a second to the virtual address and as many to the first director's \
          own, in batches of 64, {} adverts a second that would take the address over if one were obeyed (hop limit, checksum, \
          version, address, length, id), and {} requests a second. Load of the machine, mean of the minutes: {load:.1}. \"takeovers\" \
-         is how often a director began to send adverts, \"state changes\" what both said of themselves, \"two masters\" adverts of one \
+         is how often a director began to send adverts, \"in a stall\" how many of them after a silence in which a core stood still for {} ms \
+         or longer, \"state changes\" what both said of themselves, \"two masters\" adverts of one \
          while the other sent them too. Adverts are stamped by the kernel as they leave one director and as they arrive at the other; \
          \"lost\" are those that did not. A thread of the highest real-time priority on each core that only sleeps woke up to {:.1} ms \
          late, {} times more than {} ms: so long the machine itself stood still. {}.",
@@ -234,8 +247,9 @@ fn about(
         scene::DATAGRAMS,
         scene::BOGUS,
         scene::REQUESTS,
+        Pulse::ENOUGH.as_millis(),
         stalls.longest.as_secs_f64() * 1e3,
-        stalls.long,
+        stalls.long(),
         Pulse::LONG.as_millis(),
         versions.join("; ")
     );
@@ -243,10 +257,19 @@ fn about(
         text += "\n\nkeepalived was spared those adverts.";
     }
     for outcome in outcomes {
-        let word = if outcome.tally.takeovers == 0 && outcome.changes == 0 {
-            "reached"
+        let (all, stalled) = (
+            outcome.tally.takeovers.len(),
+            in_a_stall(&outcome.tally, stalls),
+        );
+        let word = if all == 0 && outcome.changes == 0 {
+            "reached".to_owned()
+        } else if all == stalled {
+            format!("reached but for {all} in which the machine itself stood still")
         } else {
-            "missed"
+            format!(
+                "missed, {} without the machine's own standing still",
+                all - stalled
+            )
         };
         text += &format!("\n\nGoal: no false failover, {}: {word}.", outcome.peer);
         if outcome.tally.unheard > 0 {

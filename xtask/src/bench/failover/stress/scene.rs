@@ -144,7 +144,7 @@ impl Scene {
         format!(
             "{}: {} takeovers, {} of {} adverts lost, longest gaps {:?} sent and {:?} heard",
             self.peer.name,
-            tally.takeovers,
+            tally.takeovers.len(),
             tally.lost(),
             tally.sent.adverts,
             tally.sent.longest,
