@@ -190,6 +190,12 @@ fn say(report: Report, engine: &UnboundedSender<Event>, hooks: &UnboundedSender<
         }
         Report::Gone(vip) => tell(engine, &vip, None),
         Report::Trouble { vip, what } => tracing::warn!(%vip, "vip {vip}: {what}"),
+        Report::CoreStoodStill(times) => {
+            tracing::info!(
+                times,
+                "a core stood still: virtual routers were moved to another"
+            );
+        }
         Report::Note { vip, what } => tracing::info!(%vip, "vip {vip}: {what}"),
     }
 }

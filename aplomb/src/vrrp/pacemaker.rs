@@ -124,13 +124,15 @@ impl Pacemaker {
         self.shared.due.store(due, Relaxed);
     }
 
-    /// It runs again.
-    pub(super) fn runs(&self) {
+    /// It runs again; whether it had to be brought elsewhere for that.
+    pub(super) fn runs(&self) -> bool {
         self.shared.due.store(NEVER, Relaxed);
-        if self.shared.moved.swap(false, Relaxed) {
+        let moved = self.shared.moved.swap(false, Relaxed);
+        if moved {
             // If it may not, it runs where it was brought to.
             let _ = sched_setaffinity(None, &self.home);
         }
+        moved
     }
 
     /// For how long a core has been standing still, now.
@@ -236,9 +238,10 @@ mod tests {
         // The other one of them may just have been about to do the same.
         pacemaker.waits(None);
         thread::sleep(Duration::from_millis(50));
-        pacemaker.runs();
+        assert!(pacemaker.runs());
         // Who runs, or waits for nothing, is left alone.
         thread::sleep(Duration::from_millis(50));
+        assert!(!pacemaker.runs());
         assert_eq!(sched_getaffinity(None).unwrap(), pacemaker.home);
     }
 

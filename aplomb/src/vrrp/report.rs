@@ -32,6 +32,8 @@ pub(super) enum Report {
     Gone(Name),
     /// Something that whoever runs this node should know.
     Trouble { vip: Name, what: String },
+    /// A core stood still, and the thread of virtual routers was moved to another: so often since it started.
+    CoreStoodStill(u64),
     /// Something worth a line.
     Note { vip: Name, what: String },
 }

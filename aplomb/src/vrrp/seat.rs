@@ -25,7 +25,7 @@ use super::{
 };
 
 /// The same complaint is made again only after so long.
-const AGAIN: Duration = Duration::from_secs(60);
+pub(super) const AGAIN: Duration = Duration::from_secs(60);
 
 /// One virtual router, or the addresses of one family that this node always has.
 pub(super) struct Seat {

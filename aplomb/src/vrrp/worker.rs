@@ -23,7 +23,7 @@ use super::{
     mailbox::{Command, Mailbox},
     pacemaker::Pacemaker,
     report::Report,
-    seat::Seat,
+    seat::{AGAIN, Seat},
     show,
     socket::{Channel, ROOM},
     tools::Tools,
@@ -50,6 +50,9 @@ pub(super) struct Worker {
     in_sync: bool,
     leniency: Leniency,
     pacemaker: Pacemaker,
+    /// How often it had to move this thread, and when that was last told.
+    moves: u64,
+    moves_told: Option<Instant>,
     room: Vec<u8>,
 }
 
@@ -78,6 +81,8 @@ impl Worker {
             in_sync,
             leniency: Leniency::default(),
             pacemaker,
+            moves: 0,
+            moves_told: None,
             room: vec![0; ROOM],
         }
     }
@@ -135,8 +140,11 @@ impl Worker {
         self.pacemaker.waits(due);
         // Interrupted or not: what is there is found by looking.
         let _ = poll(&mut fds, Some(&wait));
-        self.pacemaker.runs();
+        let moved = self.pacemaker.runs();
         let now = self.tools.clock.now();
+        if moved {
+            self.moved(now);
+        }
         let late = due.map_or(Duration::ZERO, |due| now.saturating_since(due));
         let backups = self.bundles.iter().filter(|bundle| bundle.is_backup());
         let waited_for = backups.filter_map(Bundle::next_deadline).min();
@@ -146,6 +154,16 @@ impl Worker {
             _ => Duration::ZERO,
         };
         self.leniency.woke(now, late, standing, waited_for);
+    }
+
+    /// This thread was brought to another core.
+    fn moved(&mut self, now: Instant) {
+        self.moves += 1;
+        let told = self.moves_told;
+        if told.is_none_or(|told| now.saturating_since(told) >= AGAIN) {
+            self.moves_told = Some(now);
+            self.tools.report(Report::CoreStoodStill(self.moves));
+        }
     }
 
     fn hear(&mut self) {
