@@ -6,7 +6,7 @@ use std::time::Duration;
 use proto::time::Instant;
 
 /// Who wakes so much later than it wanted was kept from running, and not by its own work.
-const LATE: Duration = Duration::from_millis(5);
+pub(super) const LATE: Duration = Duration::from_millis(5);
 /// How long, at most, others are given.
 const MOST: Duration = Duration::from_secs(1);
 

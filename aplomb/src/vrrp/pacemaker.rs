@@ -5,11 +5,10 @@
 //! sleeps there may not even be woken. So on two cores a thread looks every few milliseconds whether the other one has run as
 //! it should have; if not, it brings it to its own core.
 //!
-//! That these threads look so regularly also tells when a core does stand still: see [`Pacemaker::standing`].
+//! That these threads look so regularly also tells when a core does stand still: see [`Pacemaker::standing`] and [`Pacemaker::stood`].
 
 use std::{
     io,
-    num::NonZeroU64,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::Relaxed},
@@ -21,7 +20,7 @@ use std::{
 use proto::time::Instant;
 use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_setaffinity};
 
-use super::{mailbox::Bell, tools::Clock};
+use super::{leniency::LATE, mailbox::Bell, tools::Clock};
 
 /// On how many cores somebody looks.
 const CORES: usize = 2;
@@ -30,6 +29,8 @@ const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_millis(250);
 /// So many looks in the shortest interval of adverts: a backup waits for three.
 const LOOKS: u32 = 4;
+/// A backup that heard nothing waited for less than so many intervals.
+const LOST: u32 = 4;
 /// Nothing is due.
 const NEVER: u64 = u64::MAX;
 
@@ -44,10 +45,40 @@ struct Shared {
     due: AtomicU64,
     /// Between two looks, nanoseconds; 0: nobody needs to look.
     step: AtomicU64,
-    /// When each last looked.
-    looked: [AtomicU64; CORES],
+    /// What each saw.
+    seen: [Seen; CORES],
     moved: AtomicBool,
     over: AtomicBool,
+}
+
+/// What a thread saw of its core, nanoseconds of the clock.
+#[derive(Debug, Default)]
+struct Seen {
+    /// When it last looked.
+    looked: AtomicU64,
+    /// When it last was late by [`LATE`] or more, and how much.
+    late_at: AtomicU64,
+    late_by: AtomicU64,
+}
+
+impl Seen {
+    /// It looks, when it should have done so then.
+    fn look(&self, now: Instant, next: Instant) {
+        self.looked.store(now.nanos(), Relaxed);
+        let late = now.saturating_since(next);
+        if late >= LATE {
+            self.late_by.store(Instant::at(late).nanos(), Relaxed);
+            self.late_at.store(now.nanos(), Relaxed);
+        }
+    }
+
+    /// How late it was, if that was not before `since`.
+    fn late(&self, since: Instant) -> Duration {
+        if Instant::from_nanos(self.late_at.load(Relaxed)) < since {
+            return Duration::ZERO;
+        }
+        Duration::from_nanos(self.late_by.load(Relaxed))
+    }
 }
 
 /// The side of the thread of virtual routers.
@@ -75,7 +106,7 @@ impl Pacemaker {
             whom: AtomicI32::new(0),
             due: AtomicU64::new(NEVER),
             step: AtomicU64::new(0),
-            looked: Default::default(),
+            seen: Default::default(),
             moved: AtomicBool::new(false),
             over: AtomicBool::new(false),
         });
@@ -86,7 +117,9 @@ impl Pacemaker {
                 let thread = thread::Builder::new().name(format!("vrrp-pace-{at}"));
                 threads.push(thread.spawn(move || {
                     prepare();
-                    watch(&shared, at, only(core));
+                    if let Some(seen) = shared.seen.get(at) {
+                        watch(&shared, seen, only(core));
+                    }
                 })?);
             }
         }
@@ -110,10 +143,8 @@ impl Pacemaker {
         let nanos = step.map_or(0, |step| Instant::at(step).nanos());
         // What was seen before tells nothing.
         let now = self.shared.clock.now().nanos();
-        self.shared
-            .looked
-            .iter()
-            .for_each(|at| at.store(now, Relaxed));
+        let seen = self.shared.seen.iter();
+        seen.for_each(|seen| seen.looked.store(now, Relaxed));
         self.shared.step.store(nanos, Relaxed);
         self.watchers.iter().for_each(Thread::unpark);
     }
@@ -137,16 +168,30 @@ impl Pacemaker {
 
     /// For how long a core has been standing still, now.
     pub(super) fn standing(&self, now: Instant) -> Duration {
-        let step = self.shared.step.load(Relaxed);
-        let Some(step) = NonZeroU64::new(step).filter(|_| !self.watchers.is_empty()) else {
+        let Some(step) = self.step() else {
             return Duration::ZERO;
         };
-        let late = |looked: &AtomicU64| {
-            let next = Instant::from_nanos(looked.load(Relaxed).saturating_add(step.get()));
-            now.saturating_since(next)
+        let late = |seen: &Seen| {
+            let looked = Instant::from_nanos(seen.looked.load(Relaxed));
+            now.saturating_since(looked + step)
         };
-        let all = self.shared.looked.iter().map(late);
-        all.max().unwrap_or_default()
+        self.shared.seen.iter().map(late).max().unwrap_or_default()
+    }
+
+    /// For how long a core stood still, if that was over less than four of the shortest intervals ago.
+    pub(super) fn stood(&self, now: Instant) -> Duration {
+        let Some(step) = self.step() else {
+            return Duration::ZERO;
+        };
+        let since = now - step * (LOOKS * LOST);
+        let late = self.shared.seen.iter().map(|seen| seen.late(since));
+        late.max().unwrap_or_default()
+    }
+
+    /// The time between two looks, if somebody looks.
+    fn step(&self) -> Option<Duration> {
+        let step = self.shared.step.load(Relaxed);
+        (step > 0 && !self.watchers.is_empty()).then(|| Duration::from_nanos(step))
     }
 }
 
@@ -167,8 +212,8 @@ fn only(core: usize) -> CpuSet {
     set
 }
 
-/// A thread of the pacemaker, the `at`-th, on its core.
-fn watch(shared: &Shared, at: usize, core: CpuSet) {
+/// A thread of the pacemaker, on its core.
+fn watch(shared: &Shared, seen: &Seen, core: CpuSet) {
     // Elsewhere it is of less use, but of some.
     let _ = sched_setaffinity(None, &core);
     let mut rescued = NEVER;
@@ -178,11 +223,11 @@ fn watch(shared: &Shared, at: usize, core: CpuSet) {
             thread::park();
             continue;
         }
-        thread::sleep(Duration::from_nanos(step));
-        let now = shared.clock.now().nanos();
-        if let Some(looked) = shared.looked.get(at) {
-            looked.store(now, Relaxed);
-        }
+        let step = Duration::from_nanos(step);
+        let next = shared.clock.now() + step;
+        thread::sleep(step);
+        let now = shared.clock.now();
+        seen.look(now, next);
         let due = shared.due.load(Relaxed);
         // Once: who does not run here either is not helped by more.
         if is_overdue(due, now, step) && due != rescued {
@@ -197,8 +242,8 @@ fn watch(shared: &Shared, at: usize, core: CpuSet) {
 }
 
 /// Whether a thread that was to run then does not come by itself any more.
-fn is_overdue(due: u64, now: u64, step: u64) -> bool {
-    due != NEVER && now >= due.saturating_add(step / 2)
+fn is_overdue(due: u64, now: Instant, step: Duration) -> bool {
+    due != NEVER && now >= Instant::from_nanos(due) + step / 2
 }
 
 #[cfg(test)]
@@ -209,9 +254,11 @@ mod tests {
 
     #[test]
     fn who_is_late_by_half_a_look_is_fetched() {
-        assert!(!is_overdue(NEVER, u64::MAX - 1, 10));
-        assert!(!is_overdue(100, 104, 10));
-        assert!(is_overdue(100, 105, 10));
+        let overdue =
+            |due, now| is_overdue(due, Instant::from_nanos(now), Duration::from_nanos(10));
+        assert!(!overdue(NEVER, u64::MAX - 1));
+        assert!(!overdue(100, 104));
+        assert!(overdue(100, 105));
     }
 
     /// A thread that sleeps though something is due is woken, on the core of who looked.
@@ -243,6 +290,18 @@ mod tests {
         thread::sleep(Duration::from_millis(50));
         assert!(!pacemaker.runs());
         assert_eq!(sched_getaffinity(None).unwrap(), pacemaker.home);
+    }
+
+    #[test]
+    fn who_looks_late_stood_still_for_so_long() {
+        let seen = Seen::default();
+        let at = |millis| Instant::at(Duration::from_millis(millis));
+        seen.look(at(102), at(100));
+        assert_eq!(seen.late(at(1)), Duration::ZERO, "anybody is a little late");
+        seen.look(at(140), at(105));
+        seen.look(at(143), at(143));
+        assert_eq!(seen.late(at(140)), Duration::from_millis(35));
+        assert_eq!(seen.late(at(141)), Duration::ZERO, "too long ago");
     }
 
     #[test]

@@ -148,12 +148,13 @@ impl Worker {
         let late = due.map_or(Duration::ZERO, |due| now.saturating_since(due));
         let backups = self.bundles.iter().filter(|bundle| bundle.is_backup());
         let waited_for = backups.filter_map(Bundle::next_deadline).min();
-        // What stands still is of interest when that is due.
-        let standing = match waited_for {
-            Some(due) if due <= now => self.pacemaker.standing(now),
-            _ => Duration::ZERO,
+        // What stands still, or did, is of interest when that is due.
+        let (stood, standing) = match waited_for {
+            Some(due) if due <= now => (self.pacemaker.stood(now), self.pacemaker.standing(now)),
+            _ => (Duration::ZERO, Duration::ZERO),
         };
-        self.leniency.woke(now, late, standing, waited_for);
+        self.leniency
+            .woke(now, late.max(stood), standing, waited_for);
     }
 
     /// This thread was brought to another core.
