@@ -44,6 +44,8 @@ pub(super) struct Kernel {
     /// Connection sync, if there is any.
     sync: Mutex<Option<Sync>>,
     in_sync: Arc<AtomicBool>,
+    /// Vips have it that other nodes may tell of connections that are not known here.
+    expects: AtomicBool,
 }
 
 /// How long handshakes may take that are under way, and news to be sent.
@@ -82,6 +84,7 @@ impl Kernel {
             given_up,
             sync: Mutex::default(),
             in_sync: Arc::new(AtomicBool::new(true)),
+            expects: AtomicBool::new(false),
         }
     }
 
@@ -187,8 +190,13 @@ impl Kernel {
     /// Whether packets of connections that are not known here may belong to some that another node still tells of.
     pub(super) fn expect_flows(&self, expected: bool) {
         let synced = self.sync.lock().unwrap_or_else(PoisonError::into_inner);
-        let expected = expected && synced.is_some();
-        drop(synced);
+        self.expects.store(expected, Ordering::Relaxed);
+        self.tell_expected(synced.is_some());
+    }
+
+    /// Nobody tells anything without connection sync, which its lock keeps as it is meanwhile.
+    fn tell_expected(&self, is_synced: bool) {
+        let expected = is_synced && self.expects.load(Ordering::Relaxed);
         if let Some(Err(error)) = self.running().map(|l4| l4.expect_flows(expected)) {
             tracing::warn!(%error, "the kernel data plane's settings cannot be written");
         }
@@ -212,7 +220,9 @@ impl Kernel {
         let mut sync = self.sync.lock().unwrap_or_else(PoisonError::into_inner);
         let config = config_number(spec);
         let (Some(wanted), Some(plane)) = (&spec.sync, self.running()) else {
-            drop(sync.take());
+            if sync.take().is_some() {
+                self.tell_expected(false);
+            }
             self.in_sync.store(true, Ordering::Relaxed);
             return;
         };
@@ -225,6 +235,8 @@ impl Kernel {
             Ok(started) => *sync = Some(started),
             Err(error) => tracing::error!("no connection sync: {error}"),
         }
+        // The plane may be another too.
+        self.tell_expected(sync.is_some());
     }
 
     /// Lets go of the tables, which a successor is about to write. The program forwards on. Waits for the plane's

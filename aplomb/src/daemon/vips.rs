@@ -124,10 +124,10 @@ impl Vips {
             let data_plane = Arc::new(move || attached(&kernel));
             let in_sync = self.kernel.in_sync();
             let kernel = Arc::clone(&self.kernel);
-            let standby = Arc::new(move |stands_by| kernel.expect_flows(stands_by));
+            let patience = Box::new(move |expected| kernel.expect_flows(expected));
             let kernel = Arc::clone(&self.kernel);
-            let moves = Arc::new(move || kernel.addresses_move());
-            let told = Told { standby, moves };
+            let moves = Box::new(move || kernel.addresses_move());
+            let told = Told { patience, moves };
             match Vrrp::start(self.events.clone(), data_plane, told, in_sync, adopt) {
                 Ok(vrrp) => state.running = Some(Arc::new(vrrp)),
                 Err(error) => {

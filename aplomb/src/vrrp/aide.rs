@@ -1,14 +1,14 @@
 //! The thread that does for virtual routers whatever may take a while: log lines, hooks, and looking at what is tracked.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs, io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use control::{
@@ -25,6 +25,7 @@ use tokio::{
 };
 
 use super::{
+    grace::Grace,
     mailbox::{Command, Sender},
     report::{Report, called},
     script,
@@ -38,12 +39,6 @@ const LAST_HOOKS: Duration = Duration::from_secs(2);
 /// Says whether the kernel data plane is attached, or why not.
 pub type DataPlane = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// Is told whether this node only stands by: no vip is its own, or none has been for long.
-pub type Standby = Arc<dyn Fn(bool) + Send + Sync>;
-
-/// How long after it took over others may still tell what they know.
-const GRACE: Duration = Duration::from_secs(2);
-
 /// What the aide works with.
 pub(super) struct Inputs {
     pub(super) reports: UnboundedReceiver<Report>,
@@ -51,7 +46,7 @@ pub(super) struct Inputs {
     pub(super) mailbox: Sender,
     pub(super) engine: UnboundedSender<Event>,
     pub(super) data_plane: DataPlane,
-    pub(super) standby: Standby,
+    pub(super) grace: Arc<Grace>,
     pub(super) in_sync: Arc<AtomicBool>,
 }
 
@@ -79,7 +74,6 @@ async fn run(mut inputs: Inputs) {
         }
     });
     let mut watched = Watched::new();
-    let mut masters = Masters::default();
     let mut known = inputs.in_sync.load(Ordering::Relaxed);
     let mut looks = tokio::time::interval(SYNC);
     loop {
@@ -90,12 +84,11 @@ async fn run(mut inputs: Inputs) {
                     known = now;
                     inputs.mailbox.send(Command::InSync(now));
                 }
-                masters.tell(&inputs.standby);
+                inputs.grace.look();
             }
             report = inputs.reports.recv() => match report {
                 Some(report) => {
-                    masters.note(&report);
-                    masters.tell(&inputs.standby);
+                    inputs.grace.note(&report);
                     say(report, &inputs.engine, &hooks);
                 }
                 None => break,
@@ -106,42 +99,6 @@ async fn run(mut inputs: Inputs) {
     // Who is told of transitions is told of the last one too.
     drop(hooks);
     let _ = tokio::time::timeout(LAST_HOOKS, hooking).await;
-}
-
-/// Vips that are this node's by VRRP.
-#[derive(Default)]
-struct Masters {
-    names: BTreeSet<Name>,
-    /// There is one, since then.
-    since: Option<Instant>,
-    told: Option<bool>,
-}
-
-impl Masters {
-    fn note(&mut self, report: &Report) {
-        match report {
-            Report::Role {
-                vip,
-                to: State::Master,
-                ..
-            } => drop(self.names.insert(vip.clone())),
-            Report::Role { vip, .. } | Report::Gone(vip) => drop(self.names.remove(vip)),
-            _ => return,
-        }
-        if self.names.is_empty() {
-            self.since = None;
-        } else {
-            // Of several, the first: whoever holds some is not to be patient with packets of those for ever.
-            self.since.get_or_insert_with(Instant::now);
-        }
-    }
-
-    fn tell(&mut self, standby: &Standby) {
-        let stands_by = self.since.is_none_or(|since| since.elapsed() < GRACE);
-        if self.told.replace(stands_by) != Some(stands_by) {
-            standby(stands_by);
-        }
-    }
 }
 
 fn say(report: Report, engine: &UnboundedSender<Event>, hooks: &UnboundedSender<Hook>) {

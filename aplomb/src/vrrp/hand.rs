@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use super::{
     filter::Filter,
+    grace::Grace,
     mailbox::{Beside, Command, Sender},
     ways::{Ways, WaysOf},
 };
@@ -95,10 +96,27 @@ pub(super) enum Job {
     Barrier(oneshot::Sender<()>),
 }
 
-/// Starts the thread; `moves` is told before addresses come or go. It ends when its jobs' sender is dropped.
+/// Who is told before addresses come or go.
+pub(super) struct Moves {
+    pub(super) grace: Arc<Grace>,
+    pub(super) told: Box<dyn Fn() + Send>,
+}
+
+impl Moves {
+    fn before(&self, job: &Job) {
+        if matches!(job, Job::Take(..)) {
+            self.grace.comes();
+        }
+        if matches!(job, Job::Take(..) | Job::Give(..)) {
+            (self.told)();
+        }
+    }
+}
+
+/// Starts the thread. It ends when its jobs' sender is dropped.
 pub(super) fn start(
     mailbox: Sender,
-    moves: Arc<dyn Fn() + Send + Sync>,
+    moves: Moves,
     prepare: impl FnOnce() + Send + 'static,
 ) -> io::Result<(mpsc::Sender<Job>, JoinHandle<()>)> {
     let mut hand = Hand {
@@ -112,9 +130,7 @@ pub(super) fn start(
         .spawn(move || {
             prepare();
             for job in arriving {
-                if matches!(job, Job::Take(..) | Job::Give(..)) {
-                    moves();
-                }
+                moves.before(&job);
                 hand.perform(job, &mailbox);
             }
         })?;

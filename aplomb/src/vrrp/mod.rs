@@ -2,13 +2,14 @@
 //!
 //! The machines are in `proto`; here is what gives them sockets, clocks and interfaces. [`worker`] is the thread that
 //! runs them and that nothing delays, for which [`pacemaker`] and [`leniency`] are; [`hand`] puts addresses on interfaces, with routes and rules ([`ways`]) and refusing what
-//! is sent to them ([`filter`]); [`aide`] logs, runs hooks and looks at what is tracked. [`bundle`] is what moves as one, [`seat`] one virtual router of it, [`perform`] does what they decide, [`track`] is what
+//! is sent to them ([`filter`]), and [`grace`] is what others may tell of them meanwhile; [`aide`] logs, runs hooks and looks at what is tracked. [`bundle`] is what moves as one, [`seat`] one virtual router of it, [`perform`] does what they decide, [`track`] is what
 //! makes them less fit. [`Vrrp`] is the way in.
 
 mod aide;
 mod bundle;
 mod filter;
 mod frame;
+mod grace;
 mod hand;
 mod leniency;
 mod links;
@@ -41,12 +42,10 @@ use tokio::sync::{
     oneshot,
 };
 
-pub use self::{
-    aide::{DataPlane, Standby},
-    mailbox::Order,
-};
+pub use self::{aide::DataPlane, grace::Patience, mailbox::Order};
 use self::{
     frame::Frames,
+    grace::Grace,
     links::Links,
     mailbox::{Command, Sender},
     pacemaker::Pacemaker,
@@ -63,10 +62,10 @@ const REAL_TIME: i32 = 40;
 
 /// Who is told of addresses that come and go.
 pub struct Told {
-    /// When no vip is held, and when one has been for a while.
-    pub standby: Standby,
-    /// Before addresses of a vip are put on or taken off: not to take long.
-    pub moves: Arc<dyn Fn() + Send + Sync>,
+    /// While no vip is held, and for a while from before addresses of one are put on: not to take long.
+    pub patience: Patience,
+    /// Before addresses of a vip are put on or taken off: the same.
+    pub moves: Box<dyn Fn() + Send>,
 }
 
 /// The net plane of this process.
@@ -95,7 +94,12 @@ impl Vrrp {
         let (mailbox, arriving) = mailbox::mailbox()?;
         let (reports, said) = unbounded_channel();
         let (plans, planned) = unbounded_channel();
-        let (hand, hand_thread) = hand::start(mailbox.clone(), told.moves, real_time)?;
+        let grace = Arc::new(Grace::new(told.patience));
+        let moves = hand::Moves {
+            grace: Arc::clone(&grace),
+            told: told.moves,
+        };
+        let (hand, hand_thread) = hand::start(mailbox.clone(), moves, real_time)?;
         let (routes, routes_thread) = watch::start(mailbox.clone(), hand.clone())?;
         let tools = Tools {
             links: Links::open()?,
@@ -111,7 +115,7 @@ impl Vrrp {
             mailbox: mailbox.clone(),
             engine,
             data_plane,
-            standby: told.standby,
+            grace,
             in_sync,
         })?;
         let pacemaker = Pacemaker::start(tools.clock, mailbox.bell(), real_time)?;
