@@ -166,7 +166,9 @@ impl<F: Family> FamilyMaps<F> {
         let most = xdp::abi::ENDPOINTS as usize;
         for (key, slot) in self.endpoints.all(most)? {
             match Place::of_endpoint(&key) {
-                place @ Place::Backend(..) => drop(found.answers.insert(place)),
+                place @ (Place::Backend(..) | Place::Source(_)) => {
+                    let _ = found.answers.insert(place);
+                }
                 place => drop(found.places.insert(place, slot)),
             }
         }

@@ -20,11 +20,16 @@ impl Twins {
     pub const PAGES: u16 = 81;
     /// Where servers say back what they hear, through the kernel.
     pub const ECHO: u16 = 9000;
+    /// The mode in which servers see directors as their clients.
+    pub const FULL_NAT: &'static str = "full-nat";
+    /// Whom they see: addresses that move too.
+    const SOURCES: [&'static str; 2] = ["192.168.1.210", "192.168.1.211"];
 
-    /// A site of this mode (`nat`, `direct`). `more` stands in `vrrp`.
+    /// A site of this mode (`nat`, `direct`, [`Self::FULL_NAT`]). `more` stands in `vrrp`.
     #[must_use]
     pub fn new(mode: &str, more: &str) -> Self {
-        let site = Site::new(&format!("--mode {mode} --one-arm --family 4 --second"));
+        let forward = forward(mode);
+        let site = Site::new(&format!("--mode {forward} --one-arm --family 4 --second"));
         let key = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(key.path(), "a key that has more than 32 characters\n").unwrap();
         let pin = site.config().split('"').nth(1).unwrap().to_owned();
@@ -71,7 +76,15 @@ impl Twins {
             let all: Vec<String> = self.site.backends().iter().map(of).collect();
             all.join(", ")
         };
-        let (vip, mode, more) = (self.site.service_address().ip(), &self.mode, &self.more);
+        let (vip, more) = (self.site.service_address().ip(), &self.more);
+        let mode = forward(&self.mode);
+        let (source, addresses) = if self.mode == Self::FULL_NAT {
+            let listed = Self::SOURCES.map(|ip| format!("\"{ip}\"")).join(", ");
+            let held = Self::SOURCES.map(|ip| format!(", \"{ip}/24\"")).concat();
+            (format!("source = [{listed}]\n"), held)
+        } else {
+            Default::default()
+        };
         let pin = [String::new(), "-second".into()][which].clone();
         format!(
             "[proxy]\ndrain = \"20s\"\n\
@@ -80,10 +93,10 @@ impl Twins {
              keys = [{{ id = 1, secret = {{ file = \"{}\" }} }}]\n\
              [[pool]]\nname = \"web\"\nbackends = [{web}]\n\
              [[pool]]\nname = \"echo\"\nbackends = [{}]\n\
-             [[service]]\nname = \"shop\"\nlisten = \"tcp://{vip}:80\"\nforward = \"{mode}\"\npool = \"web\"\n\
-             [[service]]\nname = \"echo\"\nlisten = \"tcp://{vip}:{}\"\nforward = \"{mode}\"\npool = \"echo\"\n\
+             [[service]]\nname = \"shop\"\nlisten = \"tcp://{vip}:80\"\nforward = \"{mode}\"\npool = \"web\"\n{source}\
+             [[service]]\nname = \"echo\"\nlisten = \"tcp://{vip}:{}\"\nforward = \"{mode}\"\npool = \"echo\"\n{source}\
              [[service]]\nname = \"pages\"\nlisten = \"http://{vip}:{}\"\npool = \"web\"\n\
-             [[vip]]\nname = \"edge\"\naddresses = [\"{vip}/32\", \"192.168.1.1/24\"]\ninterface = \"eth0\"\n\
+             [[vip]]\nname = \"edge\"\naddresses = [\"{vip}/32\", \"192.168.1.1/24\"{addresses}]\ninterface = \"eth0\"\n\
              vrrp = {{ id = 77, priority = {}, interval = \"100ms\"{more} }}\n",
             self.pin,
             which + 1,
@@ -96,6 +109,11 @@ impl Twins {
             web = backends(None),
         )
     }
+}
+
+/// How services of a mode forward.
+fn forward(mode: &str) -> &str {
+    if mode == Twins::FULL_NAT { "nat" } else { mode }
 }
 
 /// What a director takes itself for: `master`, `backup` …

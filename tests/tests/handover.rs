@@ -107,6 +107,13 @@ fn nat_is_handed_over() {
 }
 
 #[test]
+fn full_nat_is_handed_over() {
+    if needs_root("full_nat_is_handed_over") {
+        is_handed_over(Twins::FULL_NAT);
+    }
+}
+
+#[test]
 fn direct_is_handed_over() {
     if needs_root("direct_is_handed_over") {
         is_handed_over("direct");

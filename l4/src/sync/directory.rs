@@ -71,7 +71,7 @@ impl Directory {
             let (protocol, at) = match place {
                 Place::Port(ip, port, protocol) => (*protocol, SocketAddr::new(*ip, *port)),
                 Place::Range(ip, ports, protocol) => (*protocol, SocketAddr::new(*ip, ports.port)),
-                Place::Address(_) | Place::Backend(..) => continue,
+                Place::Address(_) | Place::Backend(..) | Place::Source(_) => continue,
             };
             let listens = self.listens.entry((held.slot, at.is_ipv6()));
             let _ = listens.or_insert((protocol, at));

@@ -22,7 +22,7 @@ pub struct Found {
     pub backends: Vec<(u32, Backend)>,
     /// What leads to which service.
     pub places: BTreeMap<Place, u32>,
-    /// Where backends answer from.
+    /// Where backends answer from, and to.
     pub answers: BTreeSet<Place>,
     /// What is known of QUIC connection IDs, of all services.
     pub quic: Quic,

@@ -1,14 +1,15 @@
 //! Where backends of address translation answer from, of all services together: by that the program tells an answer whose
-//! flow is still to come from another node from what is none of its business.
+//! flow is still to come from another node from what is none of its business. And the sources of full NAT that they answer to,
+//! which other connections of this machine may have too.
 //!
-//! Services share backends, so it is counted how many name each. It takes what room listeners leave in the table of
-//! endpoints; a backend without a place there is as one that nobody knows.
+//! Services share backends and sources, so it is counted how many name each. It takes what room listeners leave in the table of
+//! endpoints; one without a place there is as if nobody knew it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{place::Place, write::Stages};
 
-/// Places of the table of endpoints from which backends answer.
+/// Places of the table of endpoints from which backends answer, or to which.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     /// By how many services each is wanted.

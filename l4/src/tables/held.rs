@@ -38,7 +38,7 @@ pub struct Held {
     plan: Option<(Arc<ServicePlan>, Arc<PoolPlan>)>,
     /// What leads to it.
     pub places: Vec<Place>,
-    /// Where its backends answer from, if it translates addresses of TCP.
+    /// Where its backends answer from, if it translates addresses of TCP, and to which sources of full NAT.
     answers: BTreeSet<Place>,
     /// Its backends, with those that were removed and may still have flows.
     pub backends: BTreeMap<SocketAddr, Kept>,
@@ -208,7 +208,7 @@ impl Held {
             self.places = places;
             stages.moved.insert(self.slot);
         }
-        self.answers_become(self.answers_of(service), stages);
+        self.answers_become(self.answers_of(service, kernel), stages);
         let ends = |m: &MemberPlan| match m.duty {
             Duty::Finish { until } => until.filter(|until| *until > now),
             _ => None,
@@ -331,16 +331,18 @@ impl Held {
         (record.table, record.members) = (table.word(), members.word());
     }
 
-    /// Where backends answer from.
-    fn answers_of(&self, service: &ServicePlan) -> BTreeSet<Place> {
+    /// Where backends answer from, and to which sources. A source that is not listed is this node's own, and moves nowhere.
+    fn answers_of(&self, service: &ServicePlan, kernel: &KernelSpec) -> BTreeSet<Place> {
         let mut listens = service.spec.listen.iter();
         if !listens.any(|listen| listen.scheme.ip_protocol() == proto::TCP) {
             return BTreeSet::new();
         }
         let translated = |kept: &Kept| Method::of(kept.record.method) == Method::Nat;
         let its = (self.backends.iter()).filter(|(_, kept)| translated(kept) && !kept.is_removed());
-        its.map(|(at, kept)| Place::Backend(at.ip(), u16::from_be(kept.record.port), proto::TCP))
-            .collect()
+        let from = its
+            .map(|(at, kept)| Place::Backend(at.ip(), u16::from_be(kept.record.port), proto::TCP));
+        let to = record::listed_sources(&service.spec, kernel);
+        from.chain(to.into_iter().map(Place::Source)).collect()
     }
 
     fn answers_become(&mut self, answers: BTreeSet<Place>, stages: &mut Stages) {

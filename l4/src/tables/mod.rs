@@ -68,7 +68,7 @@ pub struct Tables {
     regions: Regions,
     /// What leads to which service.
     places: BTreeMap<Place, u32>,
-    /// Where backends answer from.
+    /// Where backends answer from, and to.
     answers: Answers,
     /// When services may next take a step of slow start.
     turn: Instant,

@@ -3,7 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use control::spec::Listen;
-use xdp::abi::{Addr4, Addr6, Endpoint, Family, RangeKey};
+use xdp::{
+    abi::{Addr4, Addr6, Endpoint, Family, RangeKey},
+    packet::header::proto,
+};
 
 use super::ranges::{PortPrefix, prefixes};
 
@@ -18,6 +21,8 @@ pub enum Place {
     Address(IpAddr),
     /// Where a backend of address translation answers from; port 0: from whichever its clients turn to.
     Backend(IpAddr, u16, u8),
+    /// Where backends of full NAT answer to, by TCP.
+    Source(IpAddr),
 }
 
 impl Place {
@@ -42,7 +47,8 @@ impl Place {
             Self::Port(ip, ..)
             | Self::Range(ip, ..)
             | Self::Address(ip)
-            | Self::Backend(ip, ..) => *ip,
+            | Self::Backend(ip, ..)
+            | Self::Source(ip) => *ip,
         }
     }
 
@@ -52,6 +58,7 @@ impl Place {
         let (port, proto, side) = match self {
             Self::Port(_, port, proto) => (*port, *proto, Endpoint::<F>::CLIENTS),
             Self::Backend(_, port, proto) => (*port, *proto, Endpoint::<F>::BACKENDS),
+            Self::Source(_) => (0, proto::TCP, Endpoint::<F>::SOURCES),
             Self::Address(_) => (0, 0, Endpoint::<F>::CLIENTS),
             Self::Range(..) => return None,
         };
@@ -88,6 +95,7 @@ impl Place {
             (proto, port) if key.side == Endpoint::<F>::BACKENDS => {
                 Self::Backend(ip, u16::from_be(port), proto)
             }
+            _ if key.side == Endpoint::<F>::SOURCES => Self::Source(ip),
             (0, 0) => Self::Address(ip),
             (proto, port) => Self::Port(ip, u16::from_be(port), proto),
         }
@@ -183,5 +191,17 @@ mod tests {
             .unwrap();
         assert_eq!(key.address.to_ne_bytes(), [10, 0, 0, 1]);
         assert_eq!((key.port, key.proto), (0, 0));
+
+        let ip = [10, 0, 0, 1].into();
+        let all = [
+            Place::Address(ip),
+            Place::Port(ip, 0, 6),
+            Place::Backend(ip, 0, 6),
+            Place::Source(ip),
+        ];
+        for place in all {
+            let key = place.endpoint::<V4>().unwrap();
+            assert_eq!(Place::of_endpoint(&key), place);
+        }
     }
 }

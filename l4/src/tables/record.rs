@@ -104,6 +104,15 @@ fn mask(spec: &ServiceSpec, kernel: &KernelSpec) -> Addr6 {
     mask
 }
 
+/// The source addresses of full NAT that are listed, of the service's family.
+pub(super) fn listed_sources(spec: &ServiceSpec, kernel: &KernelSpec) -> Vec<IpAddr> {
+    let (NatSource::Pool(listed), Some(listen)) = (&kernel.source, spec.listen.first()) else {
+        return Vec::new();
+    };
+    let of_family = |ip: &&IpAddr| ip.is_ipv4() == listen.address.is_ipv4();
+    listed.iter().filter(of_family).copied().collect()
+}
+
 /// The first source address of full NAT and how many there are.
 fn sources(
     spec: &ServiceSpec,
@@ -114,14 +123,7 @@ fn sources(
     let NatSource::Pool(listed) = &kernel.source else {
         return (Addr6::default(), 0);
     };
-    let Some(v4) = spec.listen.first().map(|l| l.address.is_ipv4()) else {
-        return (Addr6::default(), 0);
-    };
-    let mut ours: Vec<IpAddr> = listed
-        .iter()
-        .filter(|ip| ip.is_ipv4() == v4)
-        .copied()
-        .collect();
+    let mut ours = listed_sources(spec, kernel);
     if listed.is_empty() {
         let mut towards = pool.members.iter().map(|m| m.address().ip());
         ours.extend(towards.find_map(|ip| around.source_towards(ip)));

@@ -23,6 +23,7 @@ use xdp::abi::{Backend, Service, backend_flags, settings_flags};
 
 use super::*;
 
+mod answers;
 mod moves;
 mod quic;
 mod ramps;
@@ -76,7 +77,7 @@ impl Model {
                 },
                 Write::Service { slot, record } => drop(self.services.insert(slot, record)),
                 Write::Lead {
-                    place: place @ Place::Backend(..),
+                    place: place @ (Place::Backend(..) | Place::Source(_)),
                     slot,
                 } => assert!(if slot.is_some() {
                     self.answers.insert(place)

@@ -6,17 +6,18 @@ use super::{Addr6, Family, Plain};
 ///
 /// An endpoint of protocol 0 and port 0 only says that the address is a virtual one: it is there for each of them, and
 /// what it leads to does not count. By it, a fragment that came too early is told from one that is none of ours. One of a
-/// backend tells an answer whose flow is not known from what is none of ours.
+/// backend tells an answer whose flow is not known from what is none of ours, and one of a source of full NAT such an answer from
+/// what this machine asked for itself.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint<F: Family> {
-    /// The virtual address, or the backend's.
+    /// The virtual address, the backend's, or the source's.
     pub address: F::Addr,
     /// Its port, network byte order; 0: any that no other endpoint names.
     pub port: u16,
     /// IP protocol.
     pub proto: u8,
-    /// Who is there: [`Self::CLIENTS`] are served, or [`Self::BACKENDS`] answer.
+    /// Who is there: [`Self::CLIENTS`] are served, [`Self::BACKENDS`] answer, or they answer to [`Self::SOURCES`].
     pub side: u8,
 }
 
@@ -28,6 +29,9 @@ impl<F: Family> Endpoint<F> {
     pub const CLIENTS: u8 = 0;
     /// A backend of address translation answers from it. What it leads to does not count.
     pub const BACKENDS: u8 = 1;
+    /// Backends of full NAT answer to it, at ports of [`Settings::source_ports`](super::Settings::source_ports); its own is 0.
+    /// What it leads to does not count.
+    pub const SOURCES: u8 = 2;
 }
 
 /// How a backend is chosen, by IPVS's names.

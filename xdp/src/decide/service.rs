@@ -46,8 +46,8 @@ pub(super) fn find<F: Family, T: Tables<F>>(tables: &T, tuple: &Tuple<F>) -> Opt
     tables.endpoint(&endpoint)
 }
 
-/// Whether a packet is what a backend of address translation answers in the middle of a connection by TCP, on its way to
-/// somebody else. Nothing but a flow says what it is to become.
+/// Whether a packet is what a backend of address translation answers in the middle of a connection by TCP, to a source of full
+/// NAT or on its way to somebody else. Nothing but a flow says what it is to become.
 #[inline(always)]
 pub(super) fn answers<F: Family, T: Tables<F>>(
     tables: &T,
@@ -69,11 +69,26 @@ pub(super) fn answers<F: Family, T: Tables<F>>(
             return false;
         }
     }
-    // What it answers to this machine itself (checks) is no client's.
+    // Of full NAT it is to this machine, where others are what that asked for itself (checks).
+    (endpoint.address, endpoint.port) = (packet.tuple.dst, 0);
+    endpoint.side = Endpoint::<F>::SOURCES;
+    if tables.endpoint(&endpoint).is_some() && is_source_port(tables, packet.tuple.dport) {
+        return true;
+    }
     let journey = Journey {
         src: packet.tuple.src,
         dst: packet.tuple.dst,
         tos: packet.tos,
     };
     tables.route(&journey, &mut verdict.hop) as u32 != Route::NoRoute as u32
+}
+
+/// Whether full NAT sends from this port, network byte order.
+#[inline(always)]
+fn is_source_port<F: Family, T: Tables<F>>(tables: &T, port: u16) -> bool {
+    let Some(settings) = tables.settings() else {
+        return false;
+    };
+    let (range, port) = (get!(settings.source_ports), u32::from(u16::from_be(port)));
+    port >= range >> 16 && port <= range & 0xffff
 }

@@ -85,6 +85,39 @@ fn an_answer_of_which_nothing_is_known_waits_for_news() {
 }
 
 #[test]
+fn so_does_one_to_a_source_of_full_nat() {
+    let mut site = expecting(8080);
+    site.memory.router = Box::new(|_, _, _| Route::NoRoute);
+    let source = 0x0a00_00fe_u32.to_be();
+    let key = Endpoint {
+        address: source,
+        port: 0,
+        proto: proto::TCP,
+        side: Endpoint::<V4>::SOURCES,
+    };
+    site.memory.endpoints.set(key, 0);
+    let to = |address: u32, port: u16| {
+        let mut packet = answer(8080, 2000, ACK);
+        (packet.tuple.dst, packet.tuple.dport) = (address, port.to_be());
+        site.send(&packet)
+    };
+    let (first, last) = (32768, 60999);
+    for port in [first, last] {
+        assert_eq!(to(source, port).dropped(), Some(Reason::Carrying), "{port}");
+    }
+    // Other ports are the machine's own, and so are other addresses.
+    for (address, port) in [
+        (source, first - 1),
+        (source, last + 1),
+        (source.wrapping_add(1), first),
+    ] {
+        assert_eq!(to(address, port).action, Action::Pass, "{port}");
+    }
+    set(&site, settings_flags::MOVING, false);
+    assert_eq!(to(source, first).action, Action::Pass);
+}
+
+#[test]
 fn what_a_backend_says_otherwise_passes() {
     let mut site = expecting(8080);
     let passes = |site: &Site, packet: &Packet<V4>| site.send(packet).action == Action::Pass;
