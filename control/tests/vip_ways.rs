@@ -150,6 +150,25 @@ fn a_rule_is_of_the_family_of_what_it_names_or_of_each_of_the_vips() {
         "6: from all fwmark 0x10/0xffffffff iif lo blackhole"
     );
     assert_eq!(families(both), [Family::V4, Family::V6]);
+    // What is above IP, of both families.
+    let above = "priority = 7, not = true, ipproto = \"udp\", sport = 53, dport = \"1024-65535\", uidrange = \"5-9\", \
+                 table = 9";
+    let above = rules(BOTH, above);
+    assert_eq!(
+        above[1].to_string(),
+        "7: not from all uidrange 5-9 ipproto udp sport 53 dport 1024-65535 lookup 9"
+    );
+    let [v4, v6] = [&above[0], &above[1]];
+    assert_eq!((v4.family, v6.family), (Family::V4, Family::V6));
+    assert_eq!((v4.sport, v4.dport), (v6.sport, v6.dport));
+    let of = |keys: &str| rules(V4, &format!("priority = 8, {keys}, table = 9"))[0].to_string();
+    assert_eq!(of("ipproto = 89"), "8: from all ipproto 89 lookup 9");
+    assert_eq!(
+        of("ipproto = 6, dport = 1"),
+        "8: from all ipproto tcp dport 1 lookup 9"
+    );
+    assert_eq!(of("uidrange = 0"), "8: from all uidrange 0-0 lookup 9");
+    assert_eq!(of("not = false"), "8: from all lookup 9");
     // All of one family.
     let all = rules(
         BOTH,

@@ -22,6 +22,9 @@ rules = [
   { priority = 1001, fwmark = "0x10/0xff", iif = "lo", table = 1000 },
   { priority = 1002, to = "198.51.100.0/24", oif = "eth0", action = "prohibit" },
   { priority = 1003, from = "2001:db8::/32", to = "2001:db8:2::/48", action = "blackhole" },
+  { priority = 1004, not = true, from = "10.77.0.0/24", uidrange = "1000-1999", table = 1000 },
+  { priority = 1005, ipproto = "tcp", sport = 80, dport = "1024-65535", to = "198.51.100.0/24", table = 100 },
+  { priority = 1005, to = "198.51.100.0/24", table = 100 },
 ]
 "#;
 
@@ -74,6 +77,9 @@ fn expected() -> Vec<&'static str> {
         "1001: from all fwmark 0x10/0xff iif lo lookup 1000 proto 97",
         "1002: from all to 198.51.100.0/24 oif eth0 prohibit proto 97",
         "1003: from 2001:db8::/32 to 2001:db8:2::/48 blackhole proto 97",
+        "1004: not from 10.77.0.0/24 uidrange 1000-1999 lookup 1000 proto 97",
+        "1005: from all to 198.51.100.0/24 ipproto tcp sport 80 dport 1024-65535 lookup 100 proto 97",
+        "1005: from all to 198.51.100.0/24 lookup 100 proto 97",
     ]
 }
 
@@ -163,6 +169,16 @@ fn configurations_change_them_and_what_vanishes_comes_back() {
         assert!(pair.net.run("one", gone).status.success(), "{gone}");
         wait_for(gone, || all_there(&pair, "one"));
     }
+    // Of two that the kernel takes one for the other, the right one goes.
+    let without = WAYS.replace(
+        "  { priority = 1005, to = \"198.51.100.0/24\", table = 100 },\n",
+        "",
+    );
+    one.apply(&config(150, &without, ""));
+    wait_for("one rule less", || {
+        let there = ways(&pair, "one");
+        there.len() == expected().len() - 1 && there.iter().any(|line| line.contains("sport 80"))
+    });
     let fewer = "routes = [{ to = \"192.0.2.0/24\", via = \"10.77.0.3\", metric = 7 }]\n\
                  rules = [{ priority = 1000, from = \"10.77.0.100\", table = 101 }]";
     one.apply(&config(150, fewer, ""));

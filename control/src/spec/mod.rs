@@ -9,6 +9,7 @@ pub mod check;
 pub mod http;
 pub mod kernel;
 pub mod l4;
+pub mod packets;
 pub mod pool;
 pub mod service;
 pub mod sync;

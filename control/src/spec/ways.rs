@@ -6,7 +6,10 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proto::vrrp::terms::Family;
 use serde::{Serialize, Serializer};
 
-use super::vip::Scope;
+use super::{
+    packets::{Ports, Protocol, Users},
+    vip::Scope,
+};
 
 /// Who made a route or rule, as the kernel keeps it (`rtm_protocol`, `FRA_PROTOCOL`): what a process that died left behind is
 /// known by it. Nobody else has this number (`rtnetlink.h`, `rt_protos` of iproute2, FRR, bird).
@@ -165,6 +168,9 @@ pub struct VirtualRule {
     /// Whose packets.
     #[serde(serialize_with = "family_name")]
     pub family: Family,
+    /// It is about all packets but those that the rest tells.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub not: bool,
     /// Where they come from; none: anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<IpNet>,
@@ -180,6 +186,18 @@ pub struct VirtualRule {
     /// Their mark.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fwmark: Option<Mark>,
+    /// Whose sockets they are of, on this host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uidrange: Option<Users>,
+    /// Their protocol.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipproto: Option<Protocol>,
+    /// The ports that they come from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sport: Option<Ports>,
+    /// The ports that they go to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dport: Option<Ports>,
     /// Its place: the least is looked at first.
     pub priority: u32,
     /// What becomes of them.
@@ -220,7 +238,8 @@ fn family_name<S: Serializer>(family: &Family, serializer: S) -> Result<S::Ok, S
 /// As `ip rule` has it.
 impl fmt::Display for VirtualRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: from ", self.priority)?;
+        let not = if self.not { "not " } else { "" };
+        write!(f, "{}: {not}from ", self.priority)?;
         match self.from {
             Some(from) => Short(from).fmt(f)?,
             None => f.write_str("all")?,
@@ -236,6 +255,18 @@ impl fmt::Display for VirtualRule {
         }
         if let Some(oif) = &self.oif {
             write!(f, " oif {oif}")?;
+        }
+        if let Some(users) = self.uidrange {
+            write!(f, " uidrange {users}")?;
+        }
+        if let Some(protocol) = self.ipproto {
+            write!(f, " ipproto {protocol}")?;
+        }
+        if let Some(ports) = self.sport {
+            write!(f, " sport {ports}")?;
+        }
+        if let Some(ports) = self.dport {
+            write!(f, " dport {ports}")?;
         }
         match self.action {
             RuleAction::Lookup(table) => write!(f, " lookup {table}"),

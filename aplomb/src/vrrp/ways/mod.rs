@@ -94,15 +94,16 @@ impl Ways {
 
     /// Takes away all that is ours and that no seat has.
     pub(super) fn sweep(&mut self) {
+        let mut rules = self.rules_there();
+        rules.retain(|rule| !self.held.values().any(|ways| ways.rules.contains(rule)));
+        for rule in &rules {
+            tracing::info!("a rule that was left behind goes: {rule}");
+        }
+        if self.remove_rules(&rules.iter().collect::<Vec<_>>()) {
+            self.heal();
+        }
         let routes = self.held.values().flat_map(|ways| &ways.routes);
         let keys: BTreeSet<RouteKey> = routes.map(VirtualRoute::key).collect();
-        for rule in self.rules_there() {
-            if self.held.values().any(|ways| ways.rules.contains(&rule)) {
-                continue;
-            }
-            tracing::info!("a rule that was left behind goes: {rule}");
-            let _ = self.requests.perform(rule::delete(&rule));
-        }
         for family in FAMILIES {
             for key in self.routes_there(rule::number(family), 0, PROTOCOL) {
                 if keys.contains(&key) {
@@ -164,16 +165,9 @@ impl Ways {
     /// Takes away what `had` has and no seat; whether there was any. What gives way to another of `next` with the same key
     /// stays until it is replaced.
     fn remove(&mut self, had: &WaysOf, next: &WaysOf) -> bool {
-        let mut removed = false;
         let kept = |rule: &&VirtualRule| self.held.values().any(|w| w.rules.contains(rule));
         let gone: Vec<&VirtualRule> = had.rules.iter().filter(|rule| !kept(rule)).collect();
-        if !gone.is_empty() {
-            let there = self.rules_there();
-            for rule in gone.into_iter().filter(|rule| there.contains(rule)) {
-                let _ = self.requests.perform(rule::delete(rule));
-                removed = true;
-            }
-        }
+        let mut removed = self.remove_rules(&gone);
         for route in &had.routes {
             let replaced =
                 |other: &VirtualRoute| other.key() == route.key() && other.proto == route.proto;
@@ -182,6 +176,29 @@ impl Ways {
                 // One that is not there is gone, which is what is wanted.
                 removed |= self.requests.perform(route::delete(route)).is_ok();
             }
+        }
+        removed
+    }
+
+    /// Takes these away; whether there were any. Of ours with one priority, the kernel takes the first that says no less than
+    /// what is asked for, whatever more it says: another may go in its place, and has to be put back.
+    fn remove_rules(&mut self, gone: &[&VirtualRule]) -> bool {
+        let mut there = match gone {
+            [] => Vec::new(),
+            _ => self.rules_there(),
+        };
+        let mut removed = false;
+        // Each round takes one at least, unless the kernel refuses.
+        for _ in 0..there.len() {
+            let left: Vec<_> = gone.iter().filter(|rule| there.contains(rule)).collect();
+            if left.is_empty() {
+                break;
+            }
+            for rule in left {
+                let _ = self.requests.perform(rule::delete(rule));
+            }
+            removed = true;
+            there = self.rules_there();
         }
         removed
     }

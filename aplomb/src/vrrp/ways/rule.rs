@@ -1,6 +1,9 @@
 //! Rules as the kernel is asked for them, and as it tells of them (`fib_rules.h`).
 
-use control::spec::ways::{Mark, PROTOCOL, RuleAction, VirtualRule, everything};
+use control::spec::{
+    packets::{Ports, Protocol, Users},
+    ways::{Mark, PROTOCOL, RuleAction, VirtualRule, everything},
+};
 use ipnet::IpNet;
 use l4::net::wire::{Message, Request, address, flags, u32_at};
 use proto::vrrp::terms::Family;
@@ -13,6 +16,10 @@ pub(super) const DELETE: u16 = 33;
 pub(super) const GET: u16 = 34;
 /// Length of `fib_rule_hdr`.
 const FIXED: usize = 12;
+/// Where its flags are.
+const FLAGS: usize = 8;
+/// `FIB_RULE_INVERT`: all packets but those that are told.
+const INVERT: u32 = 2;
 
 const FRA_DST: u16 = 1;
 const FRA_SRC: u16 = 2;
@@ -22,7 +29,11 @@ const FRA_FWMARK: u16 = 10;
 const FRA_TABLE: u16 = 15;
 const FRA_FWMASK: u16 = 16;
 const FRA_OIFNAME: u16 = 17;
+const FRA_UID_RANGE: u16 = 20;
 const FRA_PROTOCOL: u16 = 21;
+const FRA_IP_PROTO: u16 = 22;
+const FRA_SPORT_RANGE: u16 = 23;
+const FRA_DPORT_RANGE: u16 = 24;
 const TO_TABLE: u8 = 1;
 const BLACKHOLE: u8 = 6;
 const UNREACHABLE: u8 = 7;
@@ -52,6 +63,9 @@ fn request(kind: u16, how: u16, rule: &VirtualRule) -> Request {
     header[2] = length(rule.from);
     header[4] = u8::try_from(table).unwrap_or_default();
     header[7] = action;
+    if rule.not {
+        header[FLAGS..].copy_from_slice(&INVERT.to_ne_bytes());
+    }
     let mut request = Request::new(kind, how, &header)
         .attribute(FRA_PRIORITY, &rule.priority.to_ne_bytes())
         .attribute(FRA_PROTOCOL, &[PROTOCOL]);
@@ -74,6 +88,24 @@ fn request(kind: u16, how: u16, rule: &VirtualRule) -> Request {
         request = request
             .attribute(FRA_FWMARK, &value.to_ne_bytes())
             .attribute(FRA_FWMASK, &mask.to_ne_bytes());
+    }
+    told_apart(rule, request)
+}
+
+/// With what tells packets apart above IP.
+fn told_apart(rule: &VirtualRule, mut request: Request) -> Request {
+    if let Some(Users { first, last }) = rule.uidrange {
+        let range = [first.to_ne_bytes(), last.to_ne_bytes()];
+        request = request.attribute(FRA_UID_RANGE, range.as_flattened());
+    }
+    if let Some(Protocol(number)) = rule.ipproto {
+        request = request.attribute(FRA_IP_PROTO, &[number]);
+    }
+    for (kind, ports) in [(FRA_SPORT_RANGE, rule.sport), (FRA_DPORT_RANGE, rule.dport)] {
+        if let Some(Ports { first, last }) = ports {
+            let range = [first.to_ne_bytes(), last.to_ne_bytes()];
+            request = request.attribute(kind, range.as_flattened());
+        }
     }
     request
 }
@@ -103,11 +135,16 @@ pub(super) fn read(message: &Message<'_>) -> Option<VirtualRule> {
     let (to, from, action) = (*body.get(1)?, *body.get(2)?, *body.get(7)?);
     let mut rule = VirtualRule {
         family,
+        not: u32_at(body, FLAGS)? & INVERT != 0,
         from: None,
         to: None,
         iif: None,
         oif: None,
         fwmark: None,
+        uidrange: None,
+        ipproto: None,
+        sport: None,
+        dport: None,
         priority: 0,
         action: RuleAction::Blackhole,
     };
@@ -125,6 +162,10 @@ pub(super) fn read(message: &Message<'_>) -> Option<VirtualRule> {
             FRA_FWMASK => mask = u32_at(value, 0),
             FRA_TABLE => table = u32_at(value, 0)?,
             FRA_PROTOCOL => maker = *value.first()?,
+            FRA_UID_RANGE => rule.uidrange = Some(users(value)?),
+            FRA_IP_PROTO => rule.ipproto = Some(Protocol(*value.first()?)),
+            FRA_SPORT_RANGE => rule.sport = Some(ports(value)?),
+            FRA_DPORT_RANGE => rule.dport = Some(ports(value)?),
             _ => {}
         }
     }
@@ -140,6 +181,18 @@ pub(super) fn read(message: &Message<'_>) -> Option<VirtualRule> {
     rule.from = rule.from.filter(|net| *net != all);
     rule.to = rule.to.filter(|net| *net != all);
     (maker == PROTOCOL).then_some(rule)
+}
+
+fn users(value: &[u8]) -> Option<Users> {
+    let (first, last) = (u32_at(value, 0)?, u32_at(value, 4)?);
+    Some(Users { first, last })
+}
+
+fn ports(value: &[u8]) -> Option<Ports> {
+    let (first, rest) = value.split_first_chunk()?;
+    let (first, last) = (u16::from_ne_bytes(*first), rest.first_chunk()?);
+    let last = u16::from_ne_bytes(*last);
+    Some(Ports { first, last })
 }
 
 fn text(value: &[u8]) -> String {

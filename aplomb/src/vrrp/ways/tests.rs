@@ -2,17 +2,25 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::thread;
+
 use control::{
     config::{NoSources, parse},
     spec::{
         VipSpec,
-        ways::{PROTOCOL, RuleAction, VirtualRoute, WatchedRoute},
+        ways::{PROTOCOL, RuleAction, VirtualRoute, VirtualRule, WatchedRoute},
     },
 };
 use l4::net::wire::{Message, Messages, Request};
 use proto::vrrp::terms::Family;
 
+use rustix::{
+    process::geteuid,
+    thread::{UnshareFlags, unshare_unsafe},
+};
+
 use super::{
+    Ways, WaysOf,
     route::{self, Seen},
     rule,
     watch::failing,
@@ -84,12 +92,71 @@ fn rules_that_are_asked_for_are_those_that_are_known_again() {
          { priority = 4294967295, fwmark = \"0/0xff\", iif = \"lo\", oif = \"eth0\", table = 5 },\n\
          { priority = 3, to = \"fd00::/8\", action = \"blackhole\" },\n\
          { priority = 4, fwmark = 1, action = \"unreachable\" },\n\
-         { priority = 5, action = \"prohibit\" }]");
-    assert_eq!(vip.rules.len(), 8);
+         { priority = 5, action = \"prohibit\" },\n\
+         { priority = 6, not = true, from = \"10.0.0.0/8\", table = 7 },\n\
+         { priority = 7, ipproto = \"tcp\", sport = \"1-65535\", dport = 443, table = 7 },\n\
+         { priority = 8, ipproto = 255, uidrange = \"0-4294967294\", table = 7 }]");
+    assert_eq!(vip.rules.len(), 13);
     for one in &vip.rules {
         assert_eq!(told(rule::add(one), rule::read).as_ref(), Some(one));
         assert_eq!(told(rule::delete(one), rule::read).as_ref(), Some(one));
     }
+}
+
+/// In a network namespace of the test's own: the kernel takes away a rule that says no less than what is asked for.
+#[test]
+fn of_rules_that_the_kernel_confuses_the_right_ones_go() {
+    if !geteuid().is_root() {
+        let skip = std::env::var_os("APLOMB_NO_SKIP").is_none();
+        assert!(skip, "it needs root");
+        eprintln!("SKIPPED: of_rules_that_the_kernel_confuses needs root");
+        return;
+    }
+    let all = vip("rules = [\n\
+         { priority = 5, from = \"10.0.0.1\", dport = \"80-90\", table = 7 },\n\
+         { priority = 5, from = \"10.0.0.1\", ipproto = \"udp\", sport = 53, table = 7 },\n\
+         { priority = 5, from = \"10.0.0.1\", uidrange = 1000, table = 7 },\n\
+         { priority = 5, from = \"10.0.0.1\", table = 7 },\n\
+         { priority = 6, not = true, from = \"10.0.0.1\", table = 7 }]");
+    let of = |rules: &[VirtualRule]| WaysOf {
+        device: "lo".into(),
+        rules: rules.to_vec(),
+        ..WaysOf::default()
+    };
+    let test = move || {
+        // SAFETY: a network namespace of this thread's own takes nothing from others.
+        unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.unwrap();
+        let same = |ways: &mut Ways, wanted: &[VirtualRule]| {
+            let there = ways.rules_there();
+            let has_all = wanted.iter().all(|rule| there.contains(rule));
+            assert!(has_all && there.len() == wanted.len(), "{there:#?}");
+        };
+        let mut ways = Ways::open().unwrap();
+        let rules = &all.rules;
+        assert_eq!(ways.set(1, of(rules)), Ok(()));
+        same(&mut ways, rules);
+        // The fourth alone fits all before it.
+        let mut three = rules.clone();
+        drop(three.remove(3));
+        assert_eq!(ways.set(1, of(&three)), Ok(()));
+        same(&mut ways, &three);
+        // Its opposite takes its place.
+        let mut upright = three.clone();
+        upright[3].not = false;
+        assert_eq!(ways.set(1, of(&upright)), Ok(()));
+        same(&mut ways, &upright);
+        // What a process that died left behind goes, whatever fits it.
+        assert_eq!(ways.set(1, of(rules)), Ok(()));
+        let mut next = Ways::open().unwrap();
+        assert_eq!(next.set(1, of(&rules[..2])), Ok(()));
+        next.sweep();
+        same(&mut next, &rules[..2]);
+        next.clear(&of(rules));
+        same(&mut next, &rules[..2]);
+        assert_eq!(next.set(1, WaysOf::default()), Ok(()));
+        same(&mut next, &[]);
+    };
+    thread::spawn(test).join().unwrap();
 }
 
 #[test]

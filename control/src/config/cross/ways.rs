@@ -6,6 +6,8 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use proto::vrrp::terms::Family;
+
 use crate::{
     config::{
         diagnostic::{Problem, Span},
@@ -14,7 +16,7 @@ use crate::{
     },
     spec::{
         ServiceKind,
-        ways::{HopDevice, RouteKey, RouteKind, VirtualRoute},
+        ways::{HopDevice, RouteKey, RouteKind, VirtualRoute, VirtualRule},
     },
 };
 
@@ -44,6 +46,7 @@ pub(in crate::config) fn ways(vips: &[PlacedVip], cx: &mut Cx<'_>) {
         }
         rules(vip, cx);
     }
+    opposites(vips, cx);
 }
 
 /// Whether two vips mean one route: the one that comes last takes nothing from the other.
@@ -72,6 +75,28 @@ fn rules(vip: &PlacedVip, cx: &mut Cx<'_>) {
         {
             let problem = Problem::error(*span, "this rule is given twice");
             cx.push(problem.related(vip.rules[first], "first given here"));
+        }
+    }
+}
+
+/// The kernel takes a rule and its opposite for one and the same, and only the first of them.
+fn opposites(vips: &[PlacedVip], cx: &mut Cx<'_>) {
+    let mut seen: BTreeMap<(Family, String), (bool, Span)> = BTreeMap::new();
+    let mut said = None;
+    let all = vips
+        .iter()
+        .flat_map(|vip| vip.spec.rules.iter().zip(&vip.rules));
+    for (rule, span) in all {
+        let upright = VirtualRule {
+            not: false,
+            ..rule.clone()
+        };
+        let key = (rule.family, upright.to_string());
+        let (not, there) = *seen.entry(key).or_insert((rule.not, *span));
+        if not != rule.not && said.replace(*span) != Some(*span) {
+            let message = "the kernel takes only one of a rule and its opposite at one priority";
+            let problem = Problem::error(*span, message).related(there, "its opposite");
+            cx.push(problem.help("give one of them another priority"));
         }
     }
 }

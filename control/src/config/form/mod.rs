@@ -7,6 +7,7 @@ pub(super) mod address;
 pub(super) mod http;
 pub(super) mod many;
 pub(super) mod number;
+pub(super) mod packets;
 pub(super) mod text;
 pub(super) mod way;
 pub(super) mod words;

@@ -77,7 +77,7 @@ words!(XdpMode {
 
 /// Ports, first and last.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::config) struct PortRange(u16, u16);
+pub(in crate::config) struct PortRange(pub(in crate::config) u16, pub(in crate::config) u16);
 
 impl Form for PortRange {
     const WHAT: &'static str = "ports such as \"1024-32767\"";

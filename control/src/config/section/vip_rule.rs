@@ -9,6 +9,7 @@ use crate::{
         form::{
             many::List,
             number::Int,
+            packets::{self, AnyPorts, AnyProtocol, AnyUsers},
             text::Interface,
             way::{self, AnyMark, Table},
             words::words,
@@ -26,6 +27,8 @@ section! {
     pub(in crate::config) struct RuleKeys = "a virtual rule" {
         /// Its place among all rules: the least is looked at first. The kernel's own are 0 (local), 32766 (main) and 32767.
         priority: Int<1, { u32::MAX as i64 }>, required;
+        /// It is about all packets but those that the other keys tell.
+        not: bool, default "false";
         /// Packets from here.
         from: IpNet, absent "from anywhere";
         /// Packets to here.
@@ -36,6 +39,14 @@ section! {
         oif: Interface, absent "of any";
         /// Packets with this mark.
         fwmark: AnyMark, absent "with any, or none";
+        /// Packets of sockets of this user of this host, or of these.
+        uidrange: AnyUsers, absent "of any";
+        /// Packets of this protocol.
+        ipproto: AnyProtocol, absent "of any";
+        /// Packets from this port, or these.
+        sport: AnyPorts, absent "from any";
+        /// Packets to this port, or these.
+        dport: AnyPorts, absent "to any";
         /// What becomes of them.
         action: ActionWord, default "\"lookup\"";
         /// The table that is asked.
@@ -84,18 +95,53 @@ impl RuleKeys {
     ) -> Option<Vec<(VirtualRule, Span)>> {
         let action = self.action(cx)?;
         let families = self.families(families, cx)?;
+        self.check(cx);
+        let ipproto = self.ipproto.as_ref().map(|at| packets::protocol(at));
         let rule = |family| VirtualRule {
             family,
+            not: self.not.value,
             from: self.from.as_ref().and_then(|at| some(at.value)),
             to: self.to.as_ref().and_then(|at| some(at.value)),
             iif: self.iif.as_ref().map(|at| at.value.0.clone()),
             oif: self.oif.as_ref().map(|at| at.value.0.clone()),
             fwmark: self.fwmark.as_ref().map(|at| way::mark(at)),
+            uidrange: self.uidrange.as_ref().map(|at| packets::users(at)),
+            ipproto,
+            sport: self.sport.as_ref().map(|at| packets::ports(at)),
+            dport: self.dport.as_ref().map(|at| packets::ports(at)),
             priority: self.priority.to(),
             action,
         };
         let rules = families.iter().map(|family| (rule(*family), span));
         Some(rules.collect())
+    }
+
+    fn check(&self, cx: &mut Cx<'_>) {
+        if self.not.value && !self.tells_apart() {
+            let message = "`not` leaves no packet: the rule is about all of them";
+            let problem = Problem::error(self.not.span, message);
+            cx.push(problem.help("say which packets it is not about, by `from` or another key"));
+        }
+        let Some(at) = &self.ipproto else { return };
+        let protocol = packets::protocol(at);
+        for ports in [&self.sport, &self.dport].into_iter().flatten() {
+            if !protocol.has_ports() {
+                let message = format!("packets of ipproto {protocol} have no ports");
+                cx.push(Problem::error(ports.span, message).related(at.span, "this"));
+            }
+        }
+    }
+
+    /// Whether it is about some packets alone. What cannot be read was complained of.
+    fn tells_apart(&self) -> bool {
+        let all = |net: &Option<At<IpNet>>| net.as_ref().is_some_and(|at| some(at.value).is_none());
+        let mut others = [
+            "iif", "oif", "fwmark", "uidrange", "ipproto", "sport", "dport",
+        ]
+        .iter();
+        others.any(|key| self.given.has(key))
+            || (self.given.has("from") && !all(&self.from))
+            || (self.given.has("to") && !all(&self.to))
     }
 
     fn action(&self, cx: &mut Cx<'_>) -> Option<RuleAction> {
