@@ -24,6 +24,7 @@ mod keepalived;
 mod load;
 mod net;
 mod nginx;
+mod old_kernel;
 mod pair;
 mod port;
 mod site;
@@ -42,6 +43,7 @@ pub use self::{
     load::{Load, Mix, Score},
     net::{Net, needs_root},
     nginx::Nginx,
+    old_kernel::without_packet_filter,
     pair::Pair,
     port::{free_port, wait_for},
     site::Site,

@@ -6,6 +6,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     os::fd::AsFd,
     path::Path,
+    process::Command,
     thread,
     time::Duration,
 };
@@ -58,8 +59,21 @@ impl Pair {
     /// An aplomb on a node.
     #[must_use]
     pub fn start(&self, host: &str, config: &str) -> Daemon {
+        self.start_with(host, config, |_| {})
+    }
+
+    /// The same, with something done to the command that starts it.
+    #[must_use]
+    pub fn start_with(
+        &self,
+        host: &str,
+        config: &str,
+        change: impl FnOnce(&mut Command),
+    ) -> Daemon {
         let program = program().to_str().unwrap();
-        Daemon::start_by(&mut self.net.command(host, program), config)
+        let mut command = self.net.command(host, program);
+        change(&mut command);
+        Daemon::start_by(&mut command, config)
     }
 
     /// Whether a node has the address on one of its interfaces.

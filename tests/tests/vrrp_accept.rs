@@ -5,7 +5,7 @@
 
 use std::process::Output;
 
-use e2e::{Daemon, Pair, Site, needs_root, wait_for, wait_for_up};
+use e2e::{Daemon, Pair, Site, needs_root, wait_for, wait_for_up, without_packet_filter};
 use rustix::process::Signal;
 
 fn config(priority: u8, vrrp: &str) -> String {
@@ -138,6 +138,45 @@ fn an_upgrade_goes_on_refusing() {
         refused.contains("10.77.0.100") && refused.contains("fd77::100"),
         "{refused}"
     );
+}
+
+#[test]
+fn without_nf_tables_the_address_is_held_and_it_is_said_that_it_takes_packets() {
+    if !needs_root("without_nf_tables_the_address_is_held") {
+        return;
+    }
+    let pair = Pair::new();
+    let one = pair.start_with("one", &config(150, REFUSES), without_packet_filter);
+    wait_for("both addresses", || {
+        pair.has("one") && pair.holds("one", "fd77::100")
+    });
+    let complains = |vip: &serde_json::Value| {
+        let error = vip["error"].as_str().unwrap_or_default();
+        error.contains("packets to it are taken all the same") && error.contains("not supported")
+    };
+    wait_for("it to be said", || complains(&vip(&one)));
+    assert_eq!(vip(&one)["state"], "master");
+    let shown = one.expect_cli(&["vrrp", "status"]);
+    assert!(shown.contains("taken all the same"), "{shown}");
+    let log = one.log();
+    assert!(log.contains("`accept = false` does not hold"), "{log}");
+    assert_eq!(table(&pair, "one"), "");
+    for address in ["10.77.0.100", "fd77::100"] {
+        wait_for("it to answer", || ping(&pair, "client", address));
+    }
+
+    // It hands over as ever, and the other, whose kernel has them, refuses.
+    let two = pair.start("two", &config(100, REFUSES));
+    wait_for("the other to hear it", || {
+        vip(&two)["master"] == "10.77.0.1"
+    });
+    let _ = one.expect_cli(&["vrrp", "release", "edge"]);
+    pair.wait_master("two");
+    assert!(vip(&two)["error"].is_null(), "{}", vip(&two));
+    assert!(!ping(&pair, "client", "10.77.0.100"));
+    // Without the key nothing is missing.
+    one.apply(&config(150, "preempt = false"));
+    wait_for("nothing to be wrong", || vip(&one)["error"].is_null());
 }
 
 /// The program takes what it forwards before the filter sees it.

@@ -167,8 +167,9 @@ impl Hand {
                 }
             }
             Job::Refuse(seat, addresses) => {
-                let outcome = self.filter.refuse(seat, addresses);
-                mailbox.send(Command::Beside(seat, Beside::Refusal, outcome));
+                for (seat, outcome) in self.filter.refuse(seat, addresses) {
+                    mailbox.send(Command::Beside(seat, Beside::Refusal, outcome));
+                }
             }
             Job::Settle => {
                 self.ways.sweep();
