@@ -93,7 +93,10 @@ async fn run(mut inputs: Inputs) {
                 }
                 None => break,
             },
-            Some(plans) = inputs.plans.recv() => watch(&mut watched, &plans, &inputs),
+            Some(plans) = inputs.plans.recv() => {
+                inputs.grace.plan(&plans);
+                watch(&mut watched, &plans, &inputs);
+            }
         }
     }
     // Who is told of transitions is told of the last one too.

@@ -1,16 +1,16 @@
-//! When this node is patient with packets of connections that it does not know: while no vip is its own, and for a while after
-//! one came. What others know of connections through that one may still be on its way.
+//! When this node is patient with packets of connections that it does not know: while it stands by, with no vip of its own, and for
+//! a while after one came. What others know of connections through that one may still be on its way.
 //!
 //! [`hand`](super::hand) says when addresses come, before they do; [`aide`](super::aide) which vips are this node's, and when
 //! time has passed.
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use control::name::Name;
+use control::{name::Name, plan::VipPlan};
 use proto::vrrp::machine::State;
 
 use super::report::Report;
@@ -28,12 +28,26 @@ pub(super) struct Grace {
 }
 
 /// Vips that are this node's by VRRP.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Held {
     vips: BTreeSet<Name>,
+    /// There are vips that may be another node's; the others are always this node's.
+    moves: bool,
     /// When addresses came last, of whichever vip: connections do not say whose they are before they are known.
     came: Option<Instant>,
     told: Option<bool>,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self {
+            vips: BTreeSet::new(),
+            // Until it is known.
+            moves: true,
+            came: None,
+            told: None,
+        }
+    }
 }
 
 impl Grace {
@@ -47,6 +61,12 @@ impl Grace {
     /// Addresses of a vip are about to come.
     pub(super) fn comes(&self) {
         self.change(|held, now| held.came = Some(now));
+    }
+
+    /// These vips are configured.
+    pub(super) fn plan(&self, vips: &[Arc<VipPlan>]) {
+        let moves = vips.iter().any(|plan| plan.spec.vrrp.is_some());
+        self.change(|held, _| held.moves = moves);
     }
 
     /// Something was said of vips.
@@ -86,7 +106,8 @@ impl Held {
     /// Whether it is patient, if that was not told yet.
     fn news(&mut self, now: Instant) -> Option<bool> {
         let recent = |came| now.saturating_duration_since(came) < GRACE;
-        let is_patient = self.vips.is_empty() || self.came.is_some_and(recent);
+        let stands_by = self.moves && self.vips.is_empty();
+        let is_patient = stands_by || self.came.is_some_and(recent);
         (self.told.replace(is_patient) != Some(is_patient)).then_some(is_patient)
     }
 }
@@ -95,7 +116,7 @@ impl Held {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
-    use std::sync::{Arc, mpsc};
+    use std::sync::mpsc;
 
     use super::{
         super::{
@@ -170,6 +191,18 @@ mod tests {
             assert_eq!(story.goes(90_000, vip), None);
         }
         assert_eq!(story.goes(90_000, "d"), Some(true), "it stands by again");
+    }
+
+    #[test]
+    fn who_never_hands_over_stands_by_for_nobody() {
+        let mut story = Story(Held::default(), Instant::now());
+        assert_eq!(story.look(0), Some(true), "that is not known yet");
+        let moves = |moves| move |held: &mut Held, _| held.moves = moves;
+        assert_eq!(story.at(10, moves(false)), Some(false));
+        let comes = |held: &mut Held, now| held.came = Some(now);
+        assert_eq!(story.at(20, comes), Some(true), "its address is new");
+        assert_eq!(story.look(2020), Some(false));
+        assert_eq!(story.at(3000, moves(true)), Some(true));
     }
 
     #[test]
