@@ -4,7 +4,11 @@ use std::{
     fmt, io,
     os::fd::AsFd,
     path::Path,
-    sync::{Arc, Mutex, RwLock, mpsc},
+    sync::{
+        Arc, Mutex, RwLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc,
+    },
     thread::{self, JoinHandle},
 };
 
@@ -107,6 +111,7 @@ impl L4 {
             }),
             monitor,
             locals: Mutex::default(),
+            expects: AtomicBool::new(false),
         });
         let mut worker = Worker::new(Arc::clone(&plane), commands, reports, attachments);
         worker.attach();
@@ -187,6 +192,7 @@ impl L4 {
     /// # Errors
     /// It cannot be written.
     pub fn expect_flows(&self, expected: bool) -> io::Result<()> {
+        self.plane.expects.store(expected, Relaxed);
         let loaded = self.plane.loaded();
         let settle = if expected { carry::begin } else { carry::end };
         settle(&loaded.maps)

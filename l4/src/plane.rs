@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     io,
     net::{IpAddr, SocketAddr, UdpSocket},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicBool},
 };
 
 use control::spec::L4Spec;
@@ -28,6 +28,8 @@ pub(crate) struct Plane {
     pub(crate) monitor: Monitor,
     /// Whether addresses are this machine's, as far as asked since that last changed.
     pub(crate) locals: Mutex<HashMap<IpAddr, bool>>,
+    /// Flows are on their way from another node: what tables that are exchanged have of that says nothing.
+    pub(crate) expects: AtomicBool,
 }
 
 /// How it is, apart from the tables.

@@ -13,7 +13,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     io,
     os::fd::AsFd,
-    sync::{Arc, mpsc},
+    sync::{Arc, atomic::Ordering::Relaxed, mpsc},
     time::{Duration, Instant},
 };
 
@@ -24,7 +24,7 @@ use xdp::abi::Secret;
 pub(crate) use self::sink::Network;
 use self::sweep::Sweep;
 use crate::{
-    load::{attach::Attachments, object},
+    load::{attach::Attachments, carry, object},
     net::{NextHop, forwarding},
     plane::{Plane, instant, lock, now},
     sys::Put,
@@ -315,6 +315,10 @@ impl Worker {
             .map_err(crate::load::StartError::of("exchanging the program"))?;
         loaded
             .forget_outgrown()
+            .and_then(|()| match self.plane.expects.load(Relaxed) {
+                true => carry::begin(&loaded.maps),
+                false => Ok(()),
+            })
             .map_err(crate::load::StartError::of("writing settings"))?;
         let mut current = self.plane.loaded.write();
         **current

@@ -6,9 +6,14 @@ use control::{
     name::BackendKey,
     spec::{Balance, Forward, Interfaces, L4Spec, Scheme},
 };
-use l4::{L4, Options, status::AttachMode};
+use l4::{
+    L4, Options,
+    explain::{Flowing, Question},
+    status::AttachMode,
+};
 
 use super::{
+    packet::ACK,
     plans::{plan, pool, service},
     rig::{Rig, small},
 };
@@ -35,6 +40,20 @@ fn own_bpffs(at: &std::path::Path) {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private).unwrap();
     mount("bpf", at, "bpf", MountFlags::empty(), None).unwrap();
+}
+
+/// What becomes of a packet in the middle of a connection that is not known.
+fn unknown(plane: &L4) -> String {
+    let packet = Flowing {
+        protocol: 6,
+        source: "192.0.2.7:4000".parse().unwrap(),
+        destination: "198.51.100.1:80".parse().unwrap(),
+        flags: ACK,
+        length: 60,
+    };
+    let any_flags = false;
+    let answers = plane.explain(&[Question::Flowing { packet, any_flags }]);
+    answers[0].reason.as_deref().unwrap_or_default().to_owned()
 }
 
 #[test]
@@ -79,7 +98,8 @@ fn it_outlives_its_process_and_is_taken_over() {
     assert!(second.status().adopted);
     let mut plan = (*plan).clone();
     plan.l4 = Arc::clone(&spec);
-    assert_eq!(second.applied(Arc::new(plan)).unwrap(), 1);
+    let plan = Arc::new(plan);
+    assert_eq!(second.applied(Arc::clone(&plan)).unwrap(), 1);
     let status = second.status();
     assert_eq!(
         status.interfaces[0].mode,
@@ -93,6 +113,18 @@ fn it_outlives_its_process_and_is_taken_over() {
         .unwrap();
     assert_eq!(backends.used, 2, "the same slots");
     assert_eq!(second.connections(10).unwrap(), []);
+
+    // A node that stands by goes on to while its tables change their size.
+    second.expect_flows(true).unwrap();
+    assert_eq!(unknown(&second), "carrying");
+    let mut larger = L4Spec::clone(&spec);
+    larger.max_flows *= 2;
+    let mut plan = (*plan).clone();
+    plan.l4 = Arc::new(larger);
+    assert_eq!(second.applied(Arc::new(plan)).unwrap(), 1);
+    assert_eq!(unknown(&second), "carrying");
+    second.expect_flows(false).unwrap();
+    assert_eq!(unknown(&second), "no-flow");
     drop(second);
     assert_eq!(L4::detach(&spec.pin).unwrap(), 1);
     assert!(!spec.pin.exists());
