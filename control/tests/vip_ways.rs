@@ -151,12 +151,12 @@ fn a_rule_is_of_the_family_of_what_it_names_or_of_each_of_the_vips() {
     );
     assert_eq!(families(both), [Family::V4, Family::V6]);
     // What is above IP, of both families.
-    let above = "priority = 7, not = true, ipproto = \"udp\", sport = 53, dport = \"1024-65535\", uidrange = \"5-9\", \
+    let above = "priority = 7, not = true, ipproto = \"udp\", sport = 53, dport = \"1024-65534\", uidrange = \"5-9\", \
                  table = 9";
     let above = rules(BOTH, above);
     assert_eq!(
         above[1].to_string(),
-        "7: not from all uidrange 5-9 ipproto udp sport 53 dport 1024-65535 lookup 9"
+        "7: not from all uidrange 5-9 ipproto udp sport 53 dport 1024-65534 lookup 9"
     );
     let [v4, v6] = [&above[0], &above[1]];
     assert_eq!((v4.family, v6.family), (Family::V4, Family::V6));

@@ -23,7 +23,7 @@ rules = [
   { priority = 1002, to = "198.51.100.0/24", oif = "eth0", action = "prohibit" },
   { priority = 1003, from = "2001:db8::/32", to = "2001:db8:2::/48", action = "blackhole" },
   { priority = 1004, not = true, from = "10.77.0.0/24", uidrange = "1000-1999", table = 1000 },
-  { priority = 1005, ipproto = "tcp", sport = 80, dport = "1024-65535", to = "198.51.100.0/24", table = 100 },
+  { priority = 1005, ipproto = "tcp", sport = 80, dport = "1024-65534", to = "198.51.100.0/24", table = 100 },
   { priority = 1005, to = "198.51.100.0/24", table = 100 },
 ]
 "#;
@@ -78,7 +78,7 @@ fn expected() -> Vec<&'static str> {
         "1002: from all to 198.51.100.0/24 oif eth0 prohibit proto 97",
         "1003: from 2001:db8::/32 to 2001:db8:2::/48 blackhole proto 97",
         "1004: not from 10.77.0.0/24 uidrange 1000-1999 lookup 1000 proto 97",
-        "1005: from all to 198.51.100.0/24 ipproto tcp sport 80 dport 1024-65535 lookup 100 proto 97",
+        "1005: from all to 198.51.100.0/24 ipproto tcp sport 80 dport 1024-65534 lookup 100 proto 97",
         "1005: from all to 198.51.100.0/24 lookup 100 proto 97",
     ]
 }

@@ -121,7 +121,11 @@ fn it_outlives_its_process_and_is_taken_over() {
     larger.max_flows *= 2;
     let mut plan = (*plan).clone();
     plan.l4 = Arc::new(larger);
-    assert_eq!(second.applied(Arc::new(plan)).unwrap(), 1);
+    assert_eq!(
+        second.applied(Arc::new(plan)).unwrap(),
+        0,
+        "no service changed"
+    );
     assert_eq!(unknown(&second), "carrying");
     second.expect_flows(false).unwrap();
     assert_eq!(unknown(&second), "no-flow");

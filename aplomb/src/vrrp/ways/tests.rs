@@ -94,7 +94,7 @@ fn rules_that_are_asked_for_are_those_that_are_known_again() {
          { priority = 4, fwmark = 1, action = \"unreachable\" },\n\
          { priority = 5, action = \"prohibit\" },\n\
          { priority = 6, not = true, from = \"10.0.0.0/8\", table = 7 },\n\
-         { priority = 7, ipproto = \"tcp\", sport = \"1-65535\", dport = 443, table = 7 },\n\
+         { priority = 7, ipproto = \"tcp\", sport = \"1-65534\", dport = 443, table = 7 },\n\
          { priority = 8, ipproto = 255, uidrange = \"0-4294967294\", table = 7 }]");
     assert_eq!(vip.rules.len(), 13);
     for one in &vip.rules {

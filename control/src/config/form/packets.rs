@@ -34,8 +34,11 @@ pub(in crate::config) fn protocol(protocol: &AnyProtocol) -> Protocol {
     }
 }
 
+/// The last port that the kernel takes in a rule (`fib_rule_port_range_valid`).
+pub(in crate::config) const LAST_PORT: u16 = u16::MAX - 1;
+
 /// A port, or some.
-pub(in crate::config) type AnyPorts = Either<Int<1, 65_535>, PortRange>;
+pub(in crate::config) type AnyPorts = Either<Int<1, { LAST_PORT as i64 }>, PortRange>;
 
 /// The ports.
 pub(in crate::config) fn ports(ports: &AnyPorts) -> Ports {

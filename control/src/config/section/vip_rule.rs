@@ -122,9 +122,22 @@ impl RuleKeys {
             let problem = Problem::error(self.not.span, message);
             cx.push(problem.help("say which packets it is not about, by `from` or another key"));
         }
+        let all_ports = [&self.sport, &self.dport].into_iter().flatten();
+        for at in all_ports.clone() {
+            let ports = packets::ports(at);
+            if ports.last > packets::LAST_PORT {
+                let message = "the kernel takes no rule about port 65535";
+                let problem = Problem::error(at.span, message);
+                cx.push(problem.help(format!(
+                    "write \"{}-{}\"",
+                    ports.first.min(packets::LAST_PORT),
+                    packets::LAST_PORT
+                )));
+            }
+        }
         let Some(at) = &self.ipproto else { return };
         let protocol = packets::protocol(at);
-        for ports in [&self.sport, &self.dport].into_iter().flatten() {
+        for ports in all_ports {
             if !protocol.has_ports() {
                 let message = format!("packets of ipproto {protocol} have no ports");
                 cx.push(Problem::error(ports.span, message).related(at.span, "this"));
