@@ -77,6 +77,7 @@ pub(super) fn told(record: &Record) -> Told {
             idle: flow.idle,
             source: flow.source,
             delta: flow.delta,
+            heard: false,
         }),
     }
 }

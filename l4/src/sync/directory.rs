@@ -105,6 +105,17 @@ impl Directory {
             .or_else(|| self.places.get(&any).copied())
     }
 
+    /// Where the service of a packet to an address listens: there, or at all ports of it, which is port 0.
+    pub(super) fn listening(&self, target: SocketAddr, protocol: u8) -> SocketAddr {
+        let exact = Place::Port(target.ip(), target.port(), protocol);
+        let any = Place::Port(target.ip(), 0, protocol);
+        let on_all = !self.places.contains_key(&exact)
+            && self.range(target.ip(), target.port(), protocol).is_none()
+            && self.places.contains_key(&any);
+        let port = if on_all { 0 } else { target.port() };
+        SocketAddr::new(target.ip(), port)
+    }
+
     fn range(&self, ip: IpAddr, port: u16, protocol: u8) -> Option<u32> {
         if !self.ranges {
             return None;

@@ -177,9 +177,10 @@ impl Exchange {
             return mark;
         }
         let until = until(F::maps(maps), key, flow);
-        let Some(told) = self.told::<F>(maps, key, flow, until, seen.now) else {
+        let Some(mut told) = self.told::<F>(maps, key, flow, until, seen.now) else {
             return Mark::default();
         };
+        told.heard = mark.owner == Owner::Peer;
         into.push(Told::Flow(told));
         // When everything is told, templates have their own turn.
         if told.persistent && !known && mark.owner == Owner::Us && which == Which::News {
@@ -227,6 +228,7 @@ impl Exchange {
             idle: of_ticks(limit.saturating_sub(remaining)),
             source: has(flow_flags::FULL_NAT).then(|| socket::<F>(flow.src, flow.sport)),
             delta: has(flow_flags::SPLICED).then_some(flow.delta),
+            heard: false,
         })
     }
 

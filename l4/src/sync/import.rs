@@ -21,6 +21,15 @@ use crate::{maps::Maps, plane::now, tables::place::words};
 /// worth an argument.
 pub(super) const MARGIN: u32 = 4;
 
+/// What is known of when the last packet of a flow came that is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// It is as long ago as is told.
+    Known,
+    /// It is no longer ago than that; what its teller tells later is later.
+    AtMost,
+}
+
 impl Exchange {
     /// Takes what a peer tells.
     pub(crate) fn store(&mut self, maps: &Maps, told: &Told) -> Stored {
@@ -39,7 +48,7 @@ impl Exchange {
     fn store_in<F: Synced>(&mut self, maps: &Maps, told: &Told) -> Stored {
         F::shadow(self).fit(F::maps(maps).flows.buckets());
         match told {
-            Told::Flow(flow) => self.put::<F>(maps, flow),
+            Told::Flow(flow) => self.put::<F>(maps, flow, Age::Known),
             Told::Template(template) => self.put_template::<F>(maps, template),
             // Of clients, what is gone is forgotten in its time.
             Told::Gone(name) if name.template => Stored::Kept,
@@ -47,7 +56,7 @@ impl Exchange {
         }
     }
 
-    fn put<F: Synced>(&mut self, maps: &Maps, told: &ToldFlow) -> Stored {
+    pub(super) fn put<F: Synced>(&mut self, maps: &Maps, told: &ToldFlow, age: Age) -> Stored {
         let (tables, key) = (F::maps(maps), tuple::<F>(&told.name));
         let fits = |at: SocketAddr| at.is_ipv6() == F::IS_V6;
         let known = matches!(key.proto, proto::TCP | proto::UDP | proto::SCTP);
@@ -72,7 +81,7 @@ impl Exchange {
             if Role::of(old.role) == Role::Reverse {
                 return Stored::TupleTaken;
             }
-            if !self.is_news::<F>(maps, &key, &old, told) {
+            if !self.is_news::<F>(maps, &key, &old, told, age) {
                 return Stored::Kept;
             }
             if old.backend == slot && old.becomes(key.proto) == new.forward.becomes(key.proto) {
@@ -103,12 +112,13 @@ impl Exchange {
         key: &Tuple<F>,
         old: &Flow<F>,
         told: &ToldFlow,
+        age: Age,
     ) -> bool {
         let limit = timeout(maps, &self.directory, old.service, old.state);
         let idle = limit.saturating_sub(left(until(F::maps(maps), key, old), now()));
         let theirs = to_ticks(told.idle);
         if self.is_peers::<F>(maps, key, old) {
-            return theirs <= idle.saturating_add(MARGIN);
+            return age == Age::AtMost || theirs <= idle.saturating_add(MARGIN);
         }
         theirs.saturating_add(MARGIN) < idle
     }

@@ -1,7 +1,7 @@
 //! Connection sync: flows of this node as they mean something on any other, and the other way round.
 //!
 //! [`export`] goes through the tables and finds what is new; [`import`] puts in what peers tell; [`templates`] does both with
-//! the clients that persistence remembers; [`handshakes`] are told when addresses go; [`directory`] knows which addresses are which slots; [`shadow`] remembers what
+//! the clients that persistence remembers; [`handshakes`] are told when addresses go; [`heard`] is what Linux's own directors tell, which is less; [`directory`] knows which addresses are which slots; [`shadow`] remembers what
 //! was told of each place. Who speaks to peers is not the
 //! concern of this crate: it hands [`Told`]s out and takes them in.
 //!
@@ -11,6 +11,7 @@
 mod directory;
 mod export;
 mod handshakes;
+mod heard;
 mod import;
 mod shadow;
 mod templates;
@@ -22,9 +23,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use xdp::abi::Method;
-use xdp::abi::{Family, FlowState, Tick, V4, V6};
+pub use xdp::abi::{FlowState, Method};
+use xdp::abi::{Family, Tick, V4, V6};
 
+pub use self::heard::{Heard, HeardFlow, HeardTemplate};
 use self::{
     directory::Directory,
     export::{All, Scan},
@@ -72,6 +74,8 @@ pub struct ToldFlow {
     pub source: Option<SocketAddr>,
     /// Of a flow that a SYN cookie opened: what is added to the backend's sequence numbers.
     pub delta: Option<u32>,
+    /// A peer told this node of it, and none of its packets came by here since. Of one that is stored it says nothing.
+    pub heard: bool,
 }
 
 /// A client that persistence remembers, as it is told.
@@ -287,6 +291,19 @@ impl FlowSync {
     pub fn store(&mut self, told: &Told) -> Stored {
         self.refresh();
         self.exchange.store(&self.loaded.maps, told)
+    }
+
+    /// What is remembered of the client of a flow that hangs on its persistence, by the address that the flow goes to; none:
+    /// nothing.
+    pub fn client_of(&mut self, flow: &FlowName) -> Option<ToldTemplate> {
+        self.refresh();
+        self.exchange.client_of(&self.loaded.maps, flow)
+    }
+
+    /// Takes what a director tells that speaks IPVS's protocol.
+    pub fn store_heard(&mut self, heard: &Heard) -> Stored {
+        self.refresh();
+        self.exchange.store_heard(&self.loaded.maps, heard)
     }
 
     /// Addresses that came or went have settled.

@@ -126,6 +126,30 @@ impl Exchange {
         })
     }
 
+    /// That of a flow's client, by the flow's own target: what listens there on all ports has port 0.
+    pub(super) fn client_of(&self, maps: &Maps, flow: &FlowName) -> Option<ToldTemplate> {
+        let name = FlowName {
+            template: true,
+            target: self.directory.listening(flow.target, flow.protocol),
+            ..*flow
+        };
+        let told = if flow.client.is_ipv6() {
+            self.masked::<V6>(maps, name)
+        } else {
+            self.masked::<V4>(maps, name)
+        };
+        told.filter(|told| !told.remaining.is_zero())
+    }
+
+    fn masked<F: Synced>(&self, maps: &Maps, mut name: FlowName) -> Option<ToldTemplate> {
+        let (key, _) = self.template_key::<F>(&name).ok()?;
+        name.client = socket::<F>(key.client, 0);
+        match self.find_template::<F>(maps, &name)? {
+            Told::Template(told) => Some(told),
+            _ => None,
+        }
+    }
+
     /// How a template is now.
     pub(super) fn find_template<F: Synced>(&self, maps: &Maps, name: &FlowName) -> Option<Told> {
         let (key, _) = self.template_key::<F>(name).ok()?;

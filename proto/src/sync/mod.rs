@@ -5,6 +5,8 @@
 //! and told as it *is* by then, not as it was: so order does not matter, and nothing has to be kept but the names of
 //! connections. A node that joins asks for everything.
 //!
+//! [`ipvs`] is another protocol: the one of Linux's own balancer.
+//!
 //! Connections are described by addresses, never by numbers of one node's tables. Limits are in [`limits`], reasons for
 //! what is not taken in [`refusal`].
 //!
@@ -35,8 +37,10 @@
 //! assert!(a.in_sync(now) && b.in_sync(now));
 //! ```
 
+mod bucket;
 pub mod codec;
 mod flow;
+pub mod ipvs;
 pub mod limits;
 mod machine;
 pub mod refusal;

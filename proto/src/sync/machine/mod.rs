@@ -2,9 +2,8 @@
 //!
 //! All that is told goes to all peers, under one numbering: who joins or misses something has it told again to all, which
 //! does no harm. [`peer`] follows one peer's numbering; [`receive`] takes datagrams, [`tell`] makes them, no faster than
-//! [`bucket`] allows.
+//! a [bucket](super::bucket) allows.
 
-mod bucket;
 mod peer;
 mod receive;
 mod tell;
@@ -18,8 +17,9 @@ use std::{
 };
 
 pub use self::peer::PeerStatus;
-use self::{bucket::Bucket, peer::Peer, tell::Telling};
+use self::{peer::Peer, tell::Telling};
 use super::{
+    bucket::Bucket,
     flow::{FlowKey, Record},
     limits::{DEAD, GREETING, HEARTBEAT, MAX_GONE, MIN_RATE},
     refusal::Refusal,

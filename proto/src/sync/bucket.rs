@@ -6,7 +6,7 @@ use crate::{sync::limits::MAX_DATAGRAM, time::Instant};
 
 /// A bucket of bytes.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(in crate::sync) struct Bucket {
     /// Bytes a second.
     rate: u64,
     /// When it was, or will be, empty: what is owed lies in the future.
@@ -14,7 +14,7 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub(super) fn new(rate: u64, now: Instant) -> Self {
+    pub(in crate::sync) fn new(rate: u64, now: Instant) -> Self {
         Self { rate, empty: now }
     }
 
@@ -29,12 +29,12 @@ impl Bucket {
     }
 
     /// From when on a datagram of any size may be sent.
-    pub(super) fn ready(&self) -> Instant {
+    pub(in crate::sync) fn ready(&self) -> Instant {
         self.empty + self.worth(MAX_DATAGRAM as u64)
     }
 
     /// Takes bytes out, whether there are so many or not.
-    pub(super) fn take(&mut self, bytes: u64, now: Instant) {
+    pub(in crate::sync) fn take(&mut self, bytes: u64, now: Instant) {
         let fullest = now - self.depth();
         self.empty = self.empty.max(fullest) + self.worth(bytes);
     }
