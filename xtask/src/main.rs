@@ -54,6 +54,9 @@ enum Task {
     /// What `guest replay` runs in the guest
     #[command(hide = true)]
     ReplayProbe(guest::replay::Probe),
+    /// What `guest sync` runs in the guest
+    #[command(hide = true)]
+    SyncProbe(guest::sync::Probe),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Task::Upstream => bench::upstream::run(),
         Task::L4Probe(probe) => bench::l4::probe::run(&probe),
         Task::ReplayProbe(probe) => guest::replay::probe(&probe),
+        Task::SyncProbe(probe) => guest::sync::probe(&probe),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,7 +8,7 @@ use l4::{
     trace::{Listener, Refused},
 };
 
-use super::model::SyncStatus;
+use super::model::{IpvsSyncStatus, SyncStatus};
 
 /// A kernel data plane that can be asked. Its answers take no longer than reading its tables does.
 pub trait Kernel: Send + Sync + 'static {
@@ -16,10 +16,10 @@ pub trait Kernel: Send + Sync + 'static {
     fn runs(&self) -> bool;
     /// The plane as a whole.
     fn status(&self) -> L4Status;
-    /// Connection sync, if there is any.
+    /// Connection sync, if there is any: with other nodes of aplomb, and with directors of Linux's own.
     #[expect(private_interfaces, reason = "only this crate asks, and answers")]
-    fn sync(&self) -> Option<SyncStatus> {
-        None
+    fn sync(&self) -> (Option<SyncStatus>, Option<IpvsSyncStatus>) {
+        (None, None)
     }
     /// Its services with their backends.
     fn services(&self) -> Vec<ServiceStatus>;

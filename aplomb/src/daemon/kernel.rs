@@ -30,8 +30,8 @@ use tokio::sync::mpsc;
 use super::handle::Rejected;
 use crate::{
     api,
-    api::model::SyncStatus,
-    sync::{Sync, config_number},
+    api::model::{IpvsSyncStatus, SyncStatus},
+    sync::{Sync, Wanted, config_number},
 };
 
 /// Where the kernel data plane is, if there is one.
@@ -219,14 +219,14 @@ impl Kernel {
     pub(super) fn settle_sync(&self, spec: &Spec) {
         let mut sync = self.sync.lock().unwrap_or_else(PoisonError::into_inner);
         let config = config_number(spec);
-        let (Some(wanted), Some(plane)) = (&spec.sync, self.running()) else {
+        let (Some(wanted), Some(plane)) = (Wanted::by(spec), self.running()) else {
             if sync.take().is_some() {
                 self.tell_expected(false);
             }
             self.in_sync.store(true, Ordering::Relaxed);
             return;
         };
-        if let Some(sync) = sync.as_ref().filter(|sync| sync.is_of(wanted)) {
+        if let Some(sync) = sync.as_ref().filter(|sync| sync.is_of(&wanted)) {
             return sync.configured(config);
         }
         // The address is free only when the old one has ended.
@@ -269,9 +269,9 @@ impl api::Kernel for Kernel {
         self.running().map(|l4| l4.status()).unwrap_or_default()
     }
 
-    fn sync(&self) -> Option<SyncStatus> {
+    fn sync(&self) -> (Option<SyncStatus>, Option<IpvsSyncStatus>) {
         let sync = self.sync.lock().unwrap_or_else(PoisonError::into_inner);
-        sync.as_ref().map(Sync::status)
+        sync.as_ref().map(Sync::status).unwrap_or_default()
     }
 
     fn services(&self) -> Vec<ServiceStatus> {

@@ -1,9 +1,13 @@
 //! Connection sync of this process: a thread with a socket between the kernel's flows ([`l4::sync`]) and the protocol
 //! ([`proto::sync`]).
 //!
-//! [`socket`] is the way to peers, [`thread`] goes between the two, [`translate`] turns the words of one into those of the
-//! other. [`Sync::start`] begins it; it ends with its value, before anybody else may write the kernel's tables.
+//! [`thread`] looks through the tables and tells of what it finds: [`own`] the other nodes of aplomb, [`mod@ipvs`] directors of
+//! Linux's own. [`socket`] is the way to peers, [`translate`] turns the words of the tables into those of the protocol.
+//! [`Sync::start`] begins it; it ends with its value, before anybody else may write the kernel's tables.
 
+mod ipvs;
+mod own;
+mod rates;
 mod socket;
 mod thread;
 mod translate;
@@ -18,17 +22,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use control::spec::{Spec, SyncSpec};
+use control::spec::{IpvsSyncSpec, Spec, SyncSpec};
 use l4::L4;
 
-use crate::api::model::SyncStatus;
+use crate::api::model::{IpvsSyncStatus, SyncStatus};
 
 /// What the thread tells and is told.
 #[derive(Debug)]
 struct Shared {
     ends: AtomicBool,
     in_sync: Arc<AtomicBool>,
-    status: Mutex<SyncStatus>,
+    status: Mutex<(Option<SyncStatus>, Option<IpvsSyncStatus>)>,
     config: Mutex<u64>,
     looks: Looks,
 }
@@ -86,10 +90,25 @@ impl Looks {
     }
 }
 
+/// What a configuration asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Wanted {
+    own: Option<SyncSpec>,
+    ipvs: Option<IpvsSyncSpec>,
+}
+
+impl Wanted {
+    /// That of a configuration; none: nothing is told to anybody.
+    pub(crate) fn by(spec: &Spec) -> Option<Self> {
+        let (own, ipvs) = (spec.sync.clone(), spec.ipvs_sync.clone());
+        (own.is_some() || ipvs.is_some()).then_some(Self { own, ipvs })
+    }
+}
+
 /// Connection sync that runs.
 #[derive(Debug)]
 pub(crate) struct Sync {
-    spec: SyncSpec,
+    wanted: Wanted,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -100,12 +119,12 @@ impl Sync {
     /// # Errors
     /// There is no thread or no randomness.
     pub(crate) fn start(
-        spec: &SyncSpec,
+        wanted: Wanted,
         config: u64,
         l4: &L4,
         in_sync: Arc<AtomicBool>,
     ) -> io::Result<Self> {
-        in_sync.store(false, Ordering::Relaxed);
+        in_sync.store(wanted.own.is_none(), Ordering::Relaxed);
         let shared = Arc::new(Shared {
             ends: AtomicBool::new(false),
             in_sync,
@@ -113,20 +132,20 @@ impl Sync {
             config: Mutex::new(config),
             looks: Looks::default(),
         });
-        let work = thread::Work::new(spec, Arc::clone(&shared), l4.sync())?;
+        let work = thread::Work::new(&wanted, Arc::clone(&shared), l4.sync())?;
         let thread = std::thread::Builder::new()
             .name("sync".into())
             .spawn(move || work.run())?;
         Ok(Self {
-            spec: spec.clone(),
+            wanted,
             shared,
             thread: Some(thread),
         })
     }
 
     /// Whether it is what a configuration asks for.
-    pub(crate) fn is_of(&self, spec: &SyncSpec) -> bool {
-        self.spec == *spec
+    pub(crate) fn is_of(&self, wanted: &Wanted) -> bool {
+        self.wanted == *wanted
     }
 
     /// The configuration is another one.
@@ -137,7 +156,9 @@ impl Sync {
     /// Whether there is anybody to tell.
     pub(crate) fn has_peers(&self) -> bool {
         let status = lock(&self.shared.status);
-        status.peers.iter().any(|peer| peer.answers)
+        let (own, ipvs) = &*status;
+        let answers = |own: &SyncStatus| own.peers.iter().any(|peer| peer.answers);
+        own.as_ref().is_some_and(answers) || ipvs.as_ref().is_some_and(|ipvs| ipvs.master)
     }
 
     /// How often it has looked for news.
@@ -145,8 +166,8 @@ impl Sync {
         self.shared.looks.clone()
     }
 
-    /// How it is.
-    pub(crate) fn status(&self) -> SyncStatus {
+    /// How it is: with other nodes of aplomb, and with directors of Linux's own.
+    pub(crate) fn status(&self) -> (Option<SyncStatus>, Option<IpvsSyncStatus>) {
         lock(&self.shared.status).clone()
     }
 }

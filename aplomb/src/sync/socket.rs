@@ -10,7 +10,10 @@ use std::{
 };
 
 use control::spec::SyncSpec;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fd::BorrowedFd,
+};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
 /// Bytes that may wait to be read: what peers send in the time that a look at the tables takes.
@@ -25,7 +28,8 @@ pub(super) struct Way {
     peers: Vec<socket2::SockAddr>,
 }
 
-fn socket(listen: SocketAddr) -> io::Result<Socket> {
+/// A socket that waits for nothing, of an address's family.
+pub(super) fn socket(listen: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(listen),
         Type::DGRAM.nonblocking().cloexec(),
@@ -77,23 +81,28 @@ impl Way {
             .find_map(|socket| receive(socket, into))
     }
 
-    /// Waits for a datagram, at most so long.
-    pub(super) fn wait(&self, most: Duration) {
-        let mut polled: Vec<_> = [Some(&self.own), self.group.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(|socket| PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN))
-            .collect();
-        let timeout = Timespec {
-            tv_sec: i64::try_from(most.as_secs()).unwrap_or(1),
-            tv_nsec: most.subsec_nanos().into(),
-        };
-        // Interrupted or not, what comes is looked at.
-        let _ = poll(&mut polled, Some(&timeout));
+    /// What is to be waited for.
+    pub(super) fn polled(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let group = self.group.as_ref().map(AsFd::as_fd);
+        std::iter::once(self.own.as_fd()).chain(group)
     }
 }
 
-fn receive(socket: &Socket, into: &mut [u8]) -> Option<(usize, SocketAddr)> {
+/// Waits for a datagram of any of these, at most so long.
+pub(super) fn wait<'a>(all: impl Iterator<Item = BorrowedFd<'a>>, most: Duration) {
+    let mut polled: Vec<_> = all
+        .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+        .collect();
+    let timeout = Timespec {
+        tv_sec: i64::try_from(most.as_secs()).unwrap_or(1),
+        tv_nsec: most.subsec_nanos().into(),
+    };
+    // Interrupted or not, what comes is looked at.
+    let _ = poll(&mut polled, Some(&timeout));
+}
+
+/// The next datagram, if one waits: its length, and where from.
+pub(super) fn receive(socket: &Socket, into: &mut [u8]) -> Option<(usize, SocketAddr)> {
     let length = into.len();
     // SAFETY: bytes are bytes, written or not; the call writes only whole ones.
     let buffer: &mut [MaybeUninit<u8>] =
@@ -110,7 +119,7 @@ fn receive(socket: &Socket, into: &mut [u8]) -> Option<(usize, SocketAddr)> {
 }
 
 /// An interface's index.
-fn index_of(name: &str) -> io::Result<u32> {
+pub(super) fn index_of(name: &str) -> io::Result<u32> {
     let text = CString::new(name)?;
     // SAFETY: text that ends with a zero byte, which is only read.
     match unsafe { libc::if_nametoindex(text.as_ptr()) } {
@@ -120,7 +129,7 @@ fn index_of(name: &str) -> io::Result<u32> {
 }
 
 /// A group of a link means nothing without the link (RFC 4007, section 6).
-fn scoped(address: SocketAddr, interface: Option<u32>) -> SocketAddr {
+pub(super) fn scoped(address: SocketAddr, interface: Option<u32>) -> SocketAddr {
     match (address, interface) {
         (SocketAddr::V6(v6), Some(index)) if v6.ip().is_multicast() => {
             SocketAddrV6::new(*v6.ip(), v6.port(), 0, index).into()

@@ -1,31 +1,20 @@
 //! The thread between flows and peers: reads what came, looks a little further through the tables, sends what is due.
 //!
-//! Nothing in it waits but for the socket, and looking takes at most a fifth of a processor.
+//! What it finds it tells [`own`](super::own) and [`ipvs`](super::ipvs), whichever there are. Nothing in it waits but for
+//! sockets, and looking takes at most a fifth of a processor.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     io,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use control::spec::SyncSpec;
-use l4::sync::{FlowName, FlowSync, Stored, Told};
-use proto::{
-    sync::{Input, Key, Keys, Machine, Output, Refusal, Session, Settings},
-    time::Instant as Time,
-};
-use rustix::rand::{GetRandomFlags, getrandom};
+use l4::sync::{FlowName, FlowSync, Told};
+use proto::time::Instant as Time;
 
-use super::{
-    Shared, lock,
-    socket::Way,
-    translate::{name, record, told},
-};
-use crate::{
-    api::model::{ReasonCount, SyncPeer, SyncStatus},
-    daemon::clock,
-};
+use super::{Shared, Wanted, ipvs::Ipvs, lock, own::Own, socket};
+use crate::daemon::clock;
 
 /// Buckets looked at in one step, at most.
 const STEP: usize = 512;
@@ -44,23 +33,18 @@ const BREATH: Duration = Duration::from_millis(5);
 /// How long a wait is at most, so that its end is noticed.
 const NAP: Duration = Duration::from_millis(50);
 /// Datagrams read before something else has its turn.
-const AT_ONCE: usize = 256;
+pub(super) const AT_ONCE: usize = 256;
 /// How often it is told how it is.
 const TELL: Duration = Duration::from_millis(200);
 /// Until a socket that could not be had is tried again.
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 /// The thread's own state.
 pub(super) struct Work {
-    spec: SyncSpec,
     shared: Arc<Shared>,
     flows: FlowSync,
-    machine: Machine,
-    way: Option<Way>,
-    /// The interface it is by: the configured one, or the one that has the address.
-    interface: Option<String>,
-    /// Why there is none.
-    trouble: Option<String>,
+    own: Option<Own>,
+    ipvs: Option<Ipvs>,
     next: Next,
     /// Handshakes that were told since an address was to go.
     parted: HashSet<FlowName>,
@@ -68,194 +52,124 @@ pub(super) struct Work {
     telling: bool,
     look_began: Instant,
     look_took: Duration,
-    stored: BTreeMap<Stored, u64>,
-    unsent: u64,
-    rates: Rates,
 }
 
 /// When what is next.
 struct Next {
     look: Instant,
     tell: Instant,
-    open: Instant,
 }
 
-/// Flows a second.
-struct Rates {
-    at: Instant,
-    before: (u64, u64),
-    now: (u64, u64),
-}
-
-fn time() -> Time {
+/// The time of the protocols.
+pub(super) fn time() -> Time {
     Time::from_nanos(clock::now().nanos())
 }
 
-/// The machine of a configuration.
-fn machine(spec: &SyncSpec, config: u64) -> io::Result<Machine> {
-    let bad = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, why);
-    let mut list = Vec::new();
-    for key in &spec.keys {
-        let bytes = Key::new(key.secret.reveal().as_bytes());
-        list.push((key.id, bytes.ok_or_else(|| bad("a key's length"))?));
-    }
-    let keys = Keys::new(list, spec.active_key).map_err(|e| bad(&e.to_string()))?;
-    let mut session = [0; 16];
-    if getrandom(&mut session[..], GetRandomFlags::empty())? < session.len() {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    let settings = Settings {
-        rate: spec.rate.0,
-        copies: u32::try_from(spec.peers.len()).unwrap_or(1),
-        wait: spec.wait,
-        config,
-    };
-    Ok(Machine::new(settings, keys, Session(session), time()))
-}
-
 impl Work {
-    pub(super) fn new(spec: &SyncSpec, shared: Arc<Shared>, flows: FlowSync) -> io::Result<Self> {
+    pub(super) fn new(wanted: &Wanted, shared: Arc<Shared>, flows: FlowSync) -> io::Result<Self> {
         let now = Instant::now();
         let config = *lock(&shared.config);
+        let own = wanted.own.as_ref().map(|spec| Own::new(spec, config));
         Ok(Self {
-            machine: machine(spec, config)?,
-            interface: spec.interface.clone(),
-            spec: spec.clone(),
+            own: own.transpose()?,
+            ipvs: wanted.ipvs.as_ref().map(Ipvs::new),
             shared,
             flows,
-            way: None,
-            trouble: None,
             next: Next {
                 look: now,
                 tell: now,
-                open: now,
             },
             parted: HashSet::new(),
             telling: false,
             look_began: now,
             look_took: Duration::ZERO,
-            stored: BTreeMap::new(),
-            unsent: 0,
-            rates: Rates {
-                at: now,
-                before: (0, 0),
-                now: (0, 0),
-            },
         })
     }
 
     /// Works until it is told to end.
     pub(super) fn run(mut self) {
         while !self.shared.ends.load(Ordering::Relaxed) {
-            self.open();
-            self.receive();
+            // Before the tables are known, what others tell could not be understood.
+            if self.flows.is_ready() {
+                self.open();
+            }
             self.settle(false);
-            let config = *lock(&self.shared.config);
-            self.machine.handle(Input::Config(config), time());
-            self.obey();
+            self.receive();
             self.look();
             self.tell();
-            let wait = self.wait();
-            match &self.way {
-                Some(way) => way.wait(wait),
-                None => std::thread::sleep(wait),
-            }
+            self.nap();
         }
         // Nobody is left who would do so.
         self.settle(true);
     }
 
-    /// How long nothing is to be done unless something comes.
-    fn wait(&self) -> Duration {
-        let due = self.machine.next_deadline().saturating_since(time());
-        let mut wait = due.min(NAP);
-        if self.telling || self.machine.has_peers() {
+    fn open(&mut self) {
+        if let Some(own) = &mut self.own {
+            own.open();
+        }
+        if let Some(ipvs) = &mut self.ipvs {
+            ipvs.open();
+        }
+    }
+
+    /// Whether there is anybody to tell.
+    fn is_listened_to(&self) -> bool {
+        self.own.as_ref().is_some_and(Own::has_peers)
+            || self.ipvs.as_ref().is_some_and(Ipvs::is_master)
+    }
+
+    /// How many records all take.
+    fn room(&self) -> usize {
+        let own = self.own.as_ref().map(Own::room);
+        // With each flow its client may be told.
+        let ipvs = self.ipvs.as_ref().map(|ipvs| ipvs.room() / 2);
+        own.into_iter().chain(ipvs).min().unwrap_or(0)
+    }
+
+    /// Waits until something is to be done, or comes.
+    fn nap(&self) {
+        let own = self.own.as_ref().map(Own::wait);
+        let ipvs = self.ipvs.as_ref().and_then(Ipvs::wait);
+        let due = own.into_iter().chain(ipvs).min();
+        let mut wait = due.unwrap_or(NAP).min(NAP);
+        if self.telling || self.is_listened_to() {
             let look = self.next.look.saturating_duration_since(Instant::now());
             wait = wait.min(look.max(Duration::from_millis(1)));
         }
-        wait
+        let own = self.own.as_ref().and_then(Own::way);
+        let ipvs = self.ipvs.as_ref().and_then(Ipvs::way);
+        let own = own.into_iter().flat_map(|way| way.polled());
+        let ipvs = ipvs.into_iter().filter_map(|way| way.polled());
+        socket::wait(own.chain(ipvs), wait);
     }
 
-    /// Has a socket, or says why not.
-    fn open(&mut self) {
-        // Before the tables are known, what peers tell could not be understood.
-        if self.way.is_some() || self.next.open > Instant::now() || !self.flows.is_ready() {
-            return;
-        }
-        self.next.open = Instant::now() + RETRY;
-        match Way::open(&self.spec) {
-            Ok(way) => {
-                tracing::info!(listen = %self.spec.listen, "connection sync");
-                (self.way, self.trouble) = (Some(way), None);
-                if self.interface.is_none() {
-                    self.interface = l4::interface_of(self.spec.listen.ip());
-                }
-            }
-            Err(error) => {
-                let trouble = format!("{}: {error}", self.spec.listen);
-                if self.trouble.as_ref() != Some(&trouble) {
-                    tracing::error!("connection sync has no socket, and tries again: {trouble}");
-                }
-                self.trouble = Some(trouble);
-            }
-        }
-    }
-
+    /// Reads what came, and does what is due.
     fn receive(&mut self) {
-        let mut buffer = [0; 2048];
-        for _ in 0..AT_ONCE {
-            let came = self.way.as_ref().and_then(|way| way.receive(&mut buffer));
-            let Some((length, from)) = came else {
-                return;
-            };
-            if let Some(bytes) = buffer.get_mut(..length) {
-                let input = Input::Datagram { from, bytes };
-                self.machine.handle(input, time());
-                self.obey();
-            }
+        let (config, mut scan) = (*lock(&self.shared.config), false);
+        if let Some(own) = &mut self.own {
+            scan |= own.receive(&mut self.flows);
+            scan |= own.tick(config, &mut self.flows);
         }
+        if let Some(ipvs) = &mut self.ipvs {
+            scan |= ipvs.receive(&mut self.flows);
+            scan |= ipvs.tick(&mut self.flows);
+        }
+        self.scan(scan);
     }
 
-    /// Does what the protocol wants.
-    fn obey(&mut self) {
-        while let Some(output) = self.machine.poll_output() {
-            match output {
-                Output::Send(datagram) => match &self.way {
-                    Some(way) => self.unsent += way.send(&datagram),
-                    None => self.unsent += 1,
-                },
-                Output::Store(record) => {
-                    let stored = self.flows.store(&told(&record));
-                    *self.stored.entry(stored).or_default() += 1;
-                }
-                Output::Find { number, keys } => {
-                    let found = keys.iter().map(|key| record(&self.flows.find(&name(key))));
-                    let records = found.collect();
-                    self.machine
-                        .handle(Input::Found { number, records }, time());
-                }
-                Output::Scan => {
-                    self.flows.begin_all();
-                    self.telling = true;
-                }
-                Output::PeerUp(session, from) => {
-                    tracing::info!(%session, %from, "connection sync: a peer answers");
-                }
-                Output::PeerDown(session, from) => {
-                    tracing::warn!(%session, %from, "connection sync: a peer is silent");
-                }
-                Output::Told(session, from) => {
-                    tracing::info!(%session, %from, "connection sync: a peer has told everything");
-                }
-            }
+    /// Begins to tell everything, if it is to be done. All are told: a look that tells leaves nothing that would be news.
+    fn scan(&mut self, asked: bool) {
+        if asked {
+            self.flows.begin_all();
+            self.telling = true;
         }
     }
 
     /// Goes a step through the tables, if it is time and there is room for what is found.
     fn look(&mut self) {
         let began = Instant::now();
-        let steps = STEP.min(self.machine.room() / IN_BUCKET);
-        let wanted = self.telling || self.machine.has_peers();
+        let steps = STEP.min(self.room() / IN_BUCKET);
+        let wanted = self.telling || self.is_listened_to();
         if began < self.next.look || steps < LEAST || !wanted || !self.flows.is_ready() {
             return;
         }
@@ -273,13 +187,19 @@ impl Work {
         } else if through && !was_telling {
             self.part(&mut found);
         }
+        let mut again = false;
         for told in &found {
-            self.machine.handle(Input::Record(record(told)), time());
+            if let Some(own) = &mut self.own {
+                again |= own.tell(told, &mut self.flows);
+            }
+            if let Some(ipvs) = &mut self.ipvs {
+                ipvs.tell(told, &mut self.flows);
+            }
         }
         self.next.look = Instant::now() + began.elapsed() * PACE;
         if through && was_telling {
             self.telling = false;
-            self.machine.handle(Input::Scanned, time());
+            again |= self.scanned();
         } else if through {
             let now = Instant::now();
             let _ = self.shared.looks.through.fetch_add(1, Ordering::Relaxed);
@@ -288,7 +208,19 @@ impl Work {
             self.look_took = now.duration_since(self.look_began);
             self.look_began = now;
         }
-        self.obey();
+        self.scan(again);
+    }
+
+    /// Everything was told.
+    fn scanned(&mut self) -> bool {
+        let mut again = false;
+        if let Some(own) = &mut self.own {
+            again |= own.scanned(&mut self.flows);
+        }
+        if let Some(ipvs) = &mut self.ipvs {
+            again |= ipvs.scanned(&mut self.flows);
+        }
+        again
     }
 
     /// What made a difference while addresses moved does so no longer, if they have settled or at the end.
@@ -302,11 +234,11 @@ impl Work {
 
     /// Adds handshakes that were not told yet since an address was to go; not without end, whoever floods.
     fn part(&mut self, found: &mut Vec<Told>) {
-        let mut under_way = Vec::new();
+        let (room, mut under_way) = (self.room(), Vec::new());
         self.flows.handshakes(&mut under_way);
         for told in under_way {
             let Told::Flow(flow) = &told else { continue };
-            let has_room = self.parted.len() < PARTED && found.len() < self.machine.room();
+            let has_room = self.parted.len() < PARTED && found.len() < room;
             if has_room && self.parted.insert(flow.name) {
                 found.push(told);
             }
@@ -315,69 +247,17 @@ impl Work {
 
     /// Says how it is.
     fn tell(&mut self) {
-        let in_sync = self.machine.in_sync(time());
+        // Directors of Linux's own do not say what they know: of them, nothing is waited for.
+        let in_sync = self.own.as_ref().is_none_or(Own::in_sync);
         self.shared.in_sync.store(in_sync, Ordering::Relaxed);
         let now = Instant::now();
         if self.next.tell > now {
             return;
         }
         self.next.tell = now + TELL;
-        let counters = self.machine.counters();
-        let flows = (counters.records_sent, counters.records_received);
-        let passed = now.duration_since(self.rates.at);
-        if passed >= Duration::from_secs(1) {
-            let rate = |now: u64, before: u64| {
-                (now - before) * 1000 / u64::try_from(passed.as_millis()).unwrap_or(1000).max(1)
-            };
-            self.rates.now = (
-                rate(flows.0, self.rates.before.0),
-                rate(flows.1, self.rates.before.1),
-            );
-            (self.rates.at, self.rates.before) = (now, flows);
-        }
-        *lock(&self.shared.status) = self.status(in_sync);
-    }
-
-    fn status(&self, in_sync: bool) -> SyncStatus {
-        let counters = self.machine.counters();
-        let count = |reason: &str, packets: u64| ReasonCount {
-            reason: reason.into(),
-            packets,
-        };
-        let stored = self.stored.iter().map(|(s, n)| count(s.word(), *n));
-        let refused = Refusal::ALL.iter().zip(counters.refused);
-        let refused = refused.map(|(refusal, n)| count(refusal.word(), n));
-        let peers = self.machine.peers(time()).into_iter().map(|peer| SyncPeer {
-            address: peer.from.to_string(),
-            session: peer.session.to_string(),
-            answers: peer.answers,
-            silent_seconds: peer.silent.as_secs_f64(),
-            missing: peer.missing as u64,
-            told_seconds: peer.told.map(|told| told.as_secs_f64()),
-            config_differs: peer.differs,
-        });
-        SyncStatus {
-            listen: self.spec.listen.to_string(),
-            interface: self.interface.clone(),
-            group: self.spec.group().map(|group| group.to_string()),
-            in_sync,
-            trouble: self.trouble.clone(),
-            peers: peers.collect(),
-            flows_sent: counters.records_sent,
-            flows_received: counters.records_received,
-            flows_sent_per_second: self.rates.now.0,
-            flows_received_per_second: self.rates.now.1,
-            bytes_sent: counters.bytes_sent,
-            bytes_received: counters.bytes_received,
-            datagrams_sent: counters.datagrams_sent,
-            datagrams_received: counters.datagrams_received,
-            unsent: self.unsent,
-            missed: counters.missed,
-            repaired: counters.repaired,
-            told_all: counters.told_all,
-            look_seconds: self.look_took.as_secs_f64(),
-            stored: stored.collect(),
-            refused: refused.filter(|count| count.packets > 0).collect(),
-        }
+        let took = self.look_took;
+        let own = self.own.as_mut().map(|own| own.status(took));
+        let ipvs = self.ipvs.as_mut().map(Ipvs::status);
+        *lock(&self.shared.status) = (own, ipvs);
     }
 }

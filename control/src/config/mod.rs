@@ -165,9 +165,11 @@ fn admit(root: RootKeys, declared: &BTreeSet<String>, cx: &mut Cx<'_>) -> Option
     let proxy = root.proxy.value.admit();
     let l4 = root.l4.value.admit(root.l4.given, cx);
     let sync_at = root.sync.as_ref().map(|sync| sync.key);
-    let sync_listen = root.sync.as_ref().map(|sync| &sync.value.listen);
+    let sync_listen = root.sync.as_ref().and_then(|sync| sync.value.listen.as_ref());
     let sync_listen = sync_listen.map(|listen| (listen.value.0, listen.span));
-    let sync = root.sync.and_then(|sync| sync.value.admit(cx));
+    let (sync, ipvs_sync) = root
+        .sync
+        .map_or((None, None), |sync| sync.value.admit(cx));
     let pools: Vec<PlacedPool> = root
         .pool
         .value
@@ -211,6 +213,7 @@ fn admit(root: RootKeys, declared: &BTreeSet<String>, cx: &mut Cx<'_>) -> Option
         proxy,
         l4,
         sync,
+        ipvs_sync,
         pools: pools.into_iter().map(|pool| Arc::new(pool.spec)).collect(),
         services: services.into_iter().map(|s| Arc::new(s.spec)).collect(),
         vips: vips.into_iter().map(|vip| Arc::new(vip.spec)).collect(),

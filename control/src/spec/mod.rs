@@ -31,7 +31,7 @@ pub use self::{
     l4::{Interfaces, L4Spec, TimeoutsSpec, XdpMode},
     pool::{BackendSpec, Balance, HashKey, PoolSpec},
     service::{Forward, Listen, Scheme, ServiceKind, ServiceSpec},
-    sync::{SyncKey, SyncSpec},
+    sync::{IpvsSyncSpec, SyncKey, SyncSpec},
     value::{Bytes, Secret, Share, format_duration},
     vip::{VipSpec, VrrpSpec},
 };
@@ -50,6 +50,9 @@ pub struct Spec {
     pub l4: L4Spec,
     /// Whom connections are told; none: nobody.
     pub sync: Option<SyncSpec>,
+    /// How that is done in IPVS's words; none: not at all.
+    #[serde(rename = "sync.ipvs")]
+    pub ipvs_sync: Option<IpvsSyncSpec>,
     /// Pools in config order.
     pub pools: Vec<Arc<PoolSpec>>,
     /// Services in config order.

@@ -1,6 +1,9 @@
 //! Connection sync: whom this node tells of its connections.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use serde::Serialize;
 
@@ -44,4 +47,30 @@ pub struct SyncKey {
     pub id: u8,
     /// The key.
     pub secret: Secret,
+}
+
+/// `[sync.ipvs]`: IPVS's own sync protocol.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct IpvsSyncSpec {
+    /// The interface of the group.
+    pub interface: String,
+    /// It tells.
+    pub master: bool,
+    /// It listens; at least one of the two.
+    pub backup: bool,
+    /// The sync id; 0 takes all.
+    pub id: u8,
+    /// The multicast group.
+    pub group: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// How many hops messages go.
+    pub ttl: u8,
+    /// The longest message that is sent, bytes.
+    pub max_size: usize,
+    /// The most that is sent a second.
+    pub rate: Bytes,
+    /// After how long everything is told again.
+    #[serde(serialize_with = "value::duration")]
+    pub refresh: Duration,
 }

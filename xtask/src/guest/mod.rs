@@ -12,6 +12,7 @@ mod image;
 mod modules;
 pub(crate) mod replay;
 mod run;
+pub(crate) mod sync;
 
 pub(crate) use self::run::Job;
 use crate::Result;
@@ -35,6 +36,8 @@ enum What {
     Check(check::Options),
     /// See that connections fare with the daemon in the guest as they fared with IPVS
     Replay(replay::Options),
+    /// See that a director of Linux's own and one of aplomb take over from each other
+    Sync(sync::Options),
 }
 
 #[derive(Args)]
@@ -68,6 +71,7 @@ pub(crate) fn run(options: &Options) -> Result {
         What::Run(run) => run.run(),
         What::Check(options) => check::run(options),
         What::Replay(options) => replay::run(options),
+        What::Sync(options) => sync::run(options),
     }
 }
 

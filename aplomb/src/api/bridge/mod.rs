@@ -95,7 +95,7 @@ impl Node for Daemon {
         if let Some(kernel) = self.kernel.as_ref().filter(|k| k.runs()) {
             kernel::count(&mut counted, &kernel.status(), &kernel.services());
             if let Some(l4) = &mut counted.l4 {
-                l4.status.sync = kernel.sync();
+                (l4.status.sync, l4.status.ipvs_sync) = kernel.sync();
             }
         }
         counted

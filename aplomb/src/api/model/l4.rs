@@ -35,6 +35,9 @@ pub(crate) struct L4Status {
     /// Connection sync, if there is any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync: Option<super::SyncStatus>,
+    /// Connection sync by IPVS's own protocol, if there is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipvs_sync: Option<super::IpvsSyncStatus>,
 }
 
 /// The program on one interface.

@@ -34,6 +34,6 @@ pub(crate) use self::{
         BackendState, BackendStatus, CheckStatus, ConfigStatus, Phase, PoolStatus, ServiceStatus,
         Status,
     },
-    sync::{SyncPeer, SyncStatus},
+    sync::{IpvsSyncStatus, SyncPeer, SyncStatus},
     vip::{TrackStatus, VipStatus, VipTransitions},
 };

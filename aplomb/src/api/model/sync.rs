@@ -74,3 +74,51 @@ pub(crate) struct SyncPeer {
     /// It does not forward for the same services and backends.
     pub config_differs: bool,
 }
+
+/// Connection sync by IPVS's own protocol at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct IpvsSyncStatus {
+    /// The interface that it speaks by.
+    pub interface: String,
+    /// The multicast group.
+    pub group: String,
+    /// Its port.
+    pub port: u16,
+    /// The sync id.
+    pub id: u8,
+    /// How many hops messages go.
+    pub ttl: u8,
+    /// The longest message that is sent, bytes.
+    pub max_size: u64,
+    /// Whether this node tells.
+    pub master: bool,
+    /// Whether it listens.
+    pub backup: bool,
+    /// Why there is no socket; it is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// Connections and remembered clients told, repetitions included.
+    pub records_sent: u64,
+    /// Those that directors told.
+    pub records_received: u64,
+    /// The first, in the last second.
+    pub records_sent_per_second: u64,
+    /// The second, in the last second.
+    pub records_received_per_second: u64,
+    /// Messages.
+    pub messages_sent: u64,
+    /// Messages of directors.
+    pub messages_received: u64,
+    /// Bytes of messages.
+    pub bytes_sent: u64,
+    /// Bytes of directors' messages.
+    pub bytes_received: u64,
+    /// Messages that could not be sent.
+    pub unsent: u64,
+    /// Connections that IPVS has no words for, by reason.
+    pub untold: Vec<ReasonCount>,
+    /// What became of connections and clients that directors told.
+    pub stored: Vec<ReasonCount>,
+    /// Messages and parts of them that were not taken, by reason.
+    pub refused: Vec<ReasonCount>,
+}

@@ -17,6 +17,7 @@ pub(super) mod probe;
 pub(super) mod route;
 pub(super) mod service;
 pub(super) mod sync;
+pub(super) mod sync_ipvs;
 pub(super) mod track;
 pub(super) mod vip;
 mod vip_address;

@@ -1,6 +1,6 @@
 //! `[sync]`: connections of the kernel data plane are told to other nodes.
 
-use super::admin::SecretText;
+use super::{admin::SecretText, sync_ipvs::IpvsKeys};
 use crate::{
     config::{
         diagnostic::Problem,
@@ -14,7 +14,7 @@ use crate::{
         kind::section,
         walk::{At, Cx, unique},
     },
-    spec::{Bytes, SyncKey, SyncSpec},
+    spec::{Bytes, IpvsSyncSpec, SyncKey, SyncSpec},
 };
 
 /// The longest wait for peers at the start, milliseconds.
@@ -32,19 +32,21 @@ section! {
     /// Connection sync: connections that the kernel forwards are told to other nodes, which go on with them when this one fails.
     pub(in crate::config) struct SyncKeys = "[sync]" {
         /// This node's address and port for it: UDP, encrypted.
-        listen: Local, required;
-        /// The other nodes, or one multicast group for all of them.
-        peers: OneOrMany<Peer>, required;
+        listen: Local, absent "only IPVS's protocol is spoken, if that is configured";
+        /// The other nodes, or one multicast group for all of them; with `listen`.
+        peers: OneOrMany<Peer>, absent "none";
         /// The interface of the multicast group.
         interface: Interface, absent "the one that has the address of `listen`";
-        /// The keys that all nodes share; more than one while a key is replaced.
-        keys: List<SyncKeyKeys>, required;
+        /// The keys that all nodes share; more than one while a key is replaced. With `listen`.
+        keys: List<SyncKeyKeys>, absent "none";
         /// The id of the key that this node sends with.
         active_key: Int<0, 255>, absent "the first of `keys`";
         /// The most that is sent a second, all peers together.
         rate: Size<10_000, 10_000_000_000>, default "\"10MiB\"";
         /// How long a node that hears no peer waits for one before it counts as in sync.
         wait: Time<0, LONGEST_WAIT>, default "\"5s\"";
+        /// IPVS's own sync protocol, with directors that run LVS.
+        ipvs: IpvsKeys, absent "it is not spoken";
     }
 }
 
@@ -79,18 +81,68 @@ impl Form for Peer {
     }
 }
 
+/// What must be there for nodes of aplomb to tell each other.
+struct Group {
+    listen: At<Local>,
+    peers: At<OneOrMany<Peer>>,
+    keys: At<List<SyncKeyKeys>>,
+}
+
 impl SyncKeys {
-    pub(in crate::config) fn admit(self, cx: &mut Cx<'_>) -> Option<SyncSpec> {
-        let peers = &self.peers.value.0;
+    /// What nodes of aplomb tell each other, and what is told in IPVS's words; either may be missing.
+    pub(in crate::config) fn admit(
+        mut self,
+        cx: &mut Cx<'_>,
+    ) -> (Option<SyncSpec>, Option<IpvsSyncSpec>) {
+        let ipvs = self.ipvs.take().map(|ipvs| ipvs.value.admit(cx));
+        let own = ["listen", "peers", "interface", "keys", "active_key", "rate", "wait"];
+        if ipvs.is_some() && !own.iter().any(|field| self.given.has(field)) {
+            return (None, ipvs);
+        }
+        let group = self.group(cx);
+        (group.and_then(|group| self.admit_own(group, cx)), ipvs)
+    }
+
+    /// What cannot be left out.
+    fn group(&mut self, cx: &mut Cx<'_>) -> Option<Group> {
+        let mut missing = |field: &str, has: bool, example: &str| {
+            // One that is there and wrong was complained of.
+            if !has && !self.given.has(field) && cx.is_toml {
+                let message = format!("`{field}` is missing in [sync]");
+                let problem = Problem::error(self.span, message);
+                cx.push(problem.help(format!("write {field} = {example}")));
+            }
+        };
+        missing("listen", self.listen.is_some(), "\"10.0.0.1:8849\"");
+        missing("peers", self.peers.is_some(), "[\"10.0.0.2:8849\"]");
+        missing(
+            "keys",
+            self.keys.is_some(),
+            "[{ id = 1, secret = { file = \"/etc/aplomb/sync.key\" } }]",
+        );
+        Some(Group {
+            listen: self.listen.take()?,
+            peers: self.peers.take()?,
+            keys: self.keys.take()?,
+        })
+    }
+
+    fn admit_own(self, group_keys: Group, cx: &mut Cx<'_>) -> Option<SyncSpec> {
+        let Group {
+            listen,
+            peers: peers_at,
+            keys,
+        } = &group_keys;
+        let peers = &peers_at.value.0;
         unique(peers, "the peer", |peer| peer.0.to_string(), cx);
         if peers.len() > MOST_PEERS {
             let message = format!("{} peers are too many: at most {MOST_PEERS}", peers.len());
-            cx.push(Problem::error(self.peers.span, message));
+            cx.push(Problem::error(peers_at.span, message));
         }
         let group = peers.iter().find(|peer| peer.0.ip().is_multicast());
-        self.check_listen(cx);
+        check_listen(listen, cx);
         for peer in peers {
-            self.check_peer(peer, cx);
+            check_peer(listen, peer, cx);
         }
         if let (Some(group), 2..) = (group, peers.len()) {
             let problem = Problem::error(group.span, "a multicast group stands alone");
@@ -106,9 +158,9 @@ impl SyncKeys {
             cx.push(problem.help("write interface = \"eth1\", with the one you mean"));
         }
         let peers = peers.iter().map(|peer| peer.0).collect();
-        let (keys, active_key) = self.admit_keys(cx)?;
+        let (keys, active_key) = self.admit_keys(keys, cx)?;
         Some(SyncSpec {
-            listen: self.listen.0,
+            listen: listen.value.0,
             peers,
             interface: self.interface.map(|name| name.value.0),
             keys,
@@ -118,41 +170,17 @@ impl SyncKeys {
         })
     }
 
-    fn check_listen(&self, cx: &mut Cx<'_>) {
-        let listen = self.listen.value.0;
-        let wrong = if listen.port() == 0 {
-            "peers must know the port"
-        } else if listen.ip().is_unspecified() || listen.ip().is_multicast() {
-            "this is to be one of this node's own addresses"
-        } else {
-            return;
-        };
-        let problem = Problem::error(self.listen.span, wrong);
-        cx.push(problem.help("write listen = \"10.0.0.1:8849\", with the address you mean"));
-    }
-
-    fn check_peer(&self, peer: &At<Peer>, cx: &mut Cx<'_>) {
-        let listen = self.listen.value.0;
-        if peer.0.is_ipv4() != listen.is_ipv4() {
-            let problem = Problem::error(peer.span, "it is of another family than `listen`");
-            cx.push(problem.related(self.listen.span, "this one"));
-        } else if peer.0 == listen {
-            let problem = Problem::error(peer.span, "this is the node itself");
-            cx.push(problem.related(self.listen.span, "here"));
-        } else if peer.0.ip().is_multicast() && peer.0.port() != listen.port() {
-            let message = "a group has one port for all nodes";
-            let problem = Problem::error(peer.span, message);
-            cx.push(problem.related(self.listen.span, "another one"));
-        }
-    }
-
-    fn admit_keys(&self, cx: &mut Cx<'_>) -> Option<(Vec<SyncKey>, u8)> {
-        let list = &self.keys.value.0;
+    fn admit_keys(
+        &self,
+        keys: &At<List<SyncKeyKeys>>,
+        cx: &mut Cx<'_>,
+    ) -> Option<(Vec<SyncKey>, u8)> {
+        let list = &keys.value.0;
         let ids: Vec<_> = list.iter().map(|key| key.value.id.clone()).collect();
         unique(&ids, "the key", |id| id.to::<u8>().to_string(), cx);
         if list.len() > MOST_KEYS {
             let message = format!("{} keys are too many: at most {MOST_KEYS}", list.len());
-            cx.push(Problem::error(self.keys.span, message));
+            cx.push(Problem::error(keys.span, message));
         }
         for key in list {
             let length = key.value.secret.value.reveal().len();
@@ -163,7 +191,7 @@ impl SyncKeys {
             }
         }
         let Some(first) = list.first() else {
-            let problem = Problem::error(self.keys.span, "connection sync needs a key");
+            let problem = Problem::error(keys.span, "connection sync needs a key");
             cx.push(
                 problem.help(
                     "write keys = [{ id = 1, secret = { file = \"/etc/aplomb/sync.key\" } }]",
@@ -179,12 +207,40 @@ impl SyncKeys {
             && !list.iter().any(|key| key.value.id.to::<u8>() == active)
         {
             let message = format!("there is no key {active}");
-            cx.push(Problem::error(at.span, message).related(self.keys.span, "among these"));
+            cx.push(Problem::error(at.span, message).related(keys.span, "among these"));
         }
         let keys = list.iter().map(|key| SyncKey {
             id: key.value.id.to(),
             secret: key.value.secret.value.secret(),
         });
         Some((keys.collect(), active))
+    }
+}
+
+fn check_listen(at: &At<Local>, cx: &mut Cx<'_>) {
+    let listen = at.value.0;
+    let wrong = if listen.port() == 0 {
+        "peers must know the port"
+    } else if listen.ip().is_unspecified() || listen.ip().is_multicast() {
+        "this is to be one of this node's own addresses"
+    } else {
+        return;
+    };
+    let problem = Problem::error(at.span, wrong);
+    cx.push(problem.help("write listen = \"10.0.0.1:8849\", with the address you mean"));
+}
+
+fn check_peer(own: &At<Local>, peer: &At<Peer>, cx: &mut Cx<'_>) {
+    let listen = own.value.0;
+    if peer.0.is_ipv4() != listen.is_ipv4() {
+        let problem = Problem::error(peer.span, "it is of another family than `listen`");
+        cx.push(problem.related(own.span, "this one"));
+    } else if peer.0 == listen {
+        let problem = Problem::error(peer.span, "this is the node itself");
+        cx.push(problem.related(own.span, "here"));
+    } else if peer.0.ip().is_multicast() && peer.0.port() != listen.port() {
+        let message = "a group has one port for all nodes";
+        let problem = Problem::error(peer.span, message);
+        cx.push(problem.related(own.span, "another one"));
     }
 }

@@ -5,14 +5,14 @@
 //! Sleeping takes no time there, so that minutes of waiting cost seconds.
 
 mod client;
-mod site;
+pub(in crate::guest) mod site;
 #[path = "../../../../aplomb/tests/replay/story.rs"]
 mod story;
 mod tell;
 
 use super::Job;
 use crate::Result;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -31,26 +31,8 @@ pub(super) struct Options {
 
 /// Replays everything in the guest.
 pub(super) fn run(options: &Options) -> Result {
-    let built = crate::root().join("target/debug/aplomb");
-    let program = match &options.program {
-        Some(program) => program.clone(),
-        None => {
-            called(Command::new("cargo").args(["build", "--quiet", "--package", "aplomb"]))?;
-            built
-        }
-    };
     let scratch = crate::bench::scratch()?;
-    // What debuggers want is more than the guest has memory for.
-    let stripped = |from: PathBuf, name: &str| -> Result<PathBuf> {
-        let to = scratch.path().join(name);
-        called(Command::new("strip").arg("-o").arg(&to).arg(from))?;
-        Ok(to)
-    };
-    let own = std::env::current_exe().map_err(|e| format!("own program: {e}"))?;
-    let files = vec![
-        ("xtask".into(), stripped(own, "xtask")?),
-        ("aplomb".into(), stripped(program, "aplomb")?),
-    ];
+    let files = programs(options.program.as_ref(), scratch.path())?;
     let only = options.only.as_deref().unwrap_or_default();
     let only = only.replace('\'', r"'\''");
     let part = |part: usize| {
@@ -78,6 +60,28 @@ pub(super) fn run(options: &Options) -> Result {
         return Ok(());
     }
     Err("in the guest, something came to something else than with IPVS".into())
+}
+
+/// aplomb, built if none is named, and this program, for the guest.
+pub(in crate::guest) fn programs(
+    aplomb: Option<&PathBuf>,
+    scratch: &Path,
+) -> Result<Vec<(String, PathBuf)>> {
+    let built = crate::root().join("target/debug/aplomb");
+    if aplomb.is_none() {
+        called(Command::new("cargo").args(["build", "--quiet", "--package", "aplomb"]))?;
+    }
+    // What debuggers want is more than the guest has memory for.
+    let stripped = |from: &Path, name: &str| -> Result<(String, PathBuf)> {
+        let to = scratch.join(name);
+        called(Command::new("strip").arg("-o").arg(&to).arg(from))?;
+        Ok((name.into(), to))
+    };
+    let own = std::env::current_exe().map_err(|e| format!("own program: {e}"))?;
+    Ok(vec![
+        stripped(&own, "xtask")?,
+        stripped(aplomb.unwrap_or(&built), "aplomb")?,
+    ])
 }
 
 fn called(command: &mut Command) -> Result {

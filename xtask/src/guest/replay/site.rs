@@ -136,7 +136,7 @@ fn wire() -> Result {
 }
 
 /// Brings the calling thread into a namespace.
-fn enter(space: &str) -> Result {
+pub(in crate::guest) fn enter(space: &str) -> Result {
     let file = File::open(format!("/run/netns/{space}")).map_err(|e| format!("{space}: {e}"))?;
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
         .map_err(|e| format!("{space}: {e}"))
@@ -190,7 +190,8 @@ fn silence(at: SocketAddrV4) -> rustix::io::Result<Vec<rustix::fd::OwnedFd>> {
     Ok(kept)
 }
 
-fn converse(number: u8, mut stream: TcpStream) {
+/// Says a number to whom connects, and again to each line.
+pub(in crate::guest) fn converse(number: u8, mut stream: TcpStream) {
     let Ok(reading) = stream.try_clone() else {
         return;
     };

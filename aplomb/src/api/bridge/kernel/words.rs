@@ -29,6 +29,7 @@ pub(super) fn plane(theirs: &theirs::L4Status, services: &[KernelService]) -> L4
         draining: services.iter().flat_map(draining).collect(),
         trouble: theirs.trouble.clone(),
         sync: None,
+        ipvs_sync: None,
     }
 }
 
