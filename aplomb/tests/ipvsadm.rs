@@ -11,7 +11,7 @@ mod transcript;
 
 use std::path::Path;
 
-use aplomb::ipvsadm::{Output, SyncDaemon, run};
+use aplomb::ipvsadm::{IpvsSync, Output, SyncDaemon, run};
 use control::{
     config::{self, Sources},
     ipvs::Seed,
@@ -279,6 +279,16 @@ fn a_sync_daemon_runs_as_asked_for_or_the_answer_says_what_to_write() {
         let sync = admitted.spec.sync.clone().unwrap();
         assert_eq!(sync.group().unwrap().to_string(), group);
         assert_eq!(sync.interface.as_deref(), Some("eth1"));
+        let ipvs = admitted.spec.ipvs_sync.clone().unwrap();
+        let is_first = line.contains("master");
+        assert_eq!((ipvs.master, ipvs.backup), (is_first, !is_first));
+        assert_eq!(ipvs.interface, "eth1");
+        let expected = if is_first {
+            (7, "224.0.0.81", 8848)
+        } else {
+            (0, "ff12::5", 99)
+        };
+        assert_eq!((ipvs.id, &*ipvs.group.to_string(), ipvs.port), expected);
     }
     let none = call("-L --daemon");
     assert_eq!((none.code, &*none.stdout), (0, ""));
@@ -287,11 +297,12 @@ fn a_sync_daemon_runs_as_asked_for_or_the_answer_says_what_to_write() {
         "No daemon is running\n"
     );
 
-    replay.model.sync = Some(SyncDaemon {
+    replay.model.sync = vec![SyncDaemon {
         interface: "eth1".into(),
         group: "239.77.0.1".into(),
         port: 8849,
-    });
+        ipvs: None,
+    }];
     let mut call = |line: &str| {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         replay.call(&words, "")
@@ -318,6 +329,35 @@ fn a_sync_daemon_runs_as_asked_for_or_the_answer_says_what_to_write() {
          backup sync daemon (mcast=eth1, syncid=0, maxlen=1400, group=239.77.0.1, port=8849, ttl=1)\n"
     );
     assert_eq!(call("--stop-daemon backup").code, 255);
+
+    // With directors of Linux's own as well: that one is as wanted is enough.
+    replay.model.sync.push(SyncDaemon {
+        interface: "eth2".into(),
+        group: "224.0.0.81".into(),
+        port: 8848,
+        ipvs: Some(IpvsSync {
+            id: 7,
+            ttl: 1,
+            longest: 1472,
+            master: false,
+            backup: true,
+        }),
+    });
+    let mut call = |line: &str| {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        replay.call(&words, "")
+    };
+    let wanted = "--start-daemon backup --mcast-interface eth2 --syncid 7";
+    assert_eq!(call(wanted), Output::default());
+    let wanted = "--start-daemon master --mcast-interface eth2 --syncid 7";
+    assert_eq!(call(wanted).code, 255);
+    let listed = call("-Ln --daemon").stdout;
+    assert!(
+        listed.ends_with(
+            "\nbackup sync daemon (mcast=eth2, syncid=7, maxlen=1472, group=224.0.0.81, port=8848, ttl=1)\n"
+        ),
+        "{listed}"
+    );
 }
 
 /// Lines of a restore made of pieces at random: whatever they are, there is an answer, and what is saved of the table

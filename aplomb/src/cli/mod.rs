@@ -12,6 +12,7 @@ mod detach;
 pub(crate) mod exit;
 mod explain;
 mod generate;
+pub(crate) mod ipvs_sync;
 mod lab;
 mod node;
 mod status;

@@ -70,7 +70,8 @@ fn refused_flows(sync: &SyncStatus) -> Vec<ReasonCount> {
     sync.stored.iter().filter(refused).cloned().collect()
 }
 
-fn words(counts: &[ReasonCount]) -> String {
+/// Counts with their reasons, those that are not zero.
+pub(super) fn words(counts: &[ReasonCount]) -> String {
     let counts = counts.iter().filter(|count| count.packets > 0);
     let words: Vec<String> = counts
         .map(|count| format!("{} {}", count.reason, count.packets))

@@ -25,5 +25,5 @@ pub(crate) use self::program::{called_as, main};
 pub use self::{
     names::{Names, System},
     run::{Keeper, Output, run},
-    sync::{SyncDaemon, Wanted},
+    sync::{IpvsSync, Role, SyncDaemon, Wanted},
 };

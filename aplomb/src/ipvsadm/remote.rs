@@ -5,9 +5,14 @@ use control::ipvs::{
     listing::{Connection, Listing},
 };
 
-use super::{Keeper, sync::SyncDaemon};
+use super::{
+    Keeper,
+    sync::{IpvsSync, SyncDaemon},
+};
 use crate::{
-    api::model::{IpvsConnections, IpvsEdits, IpvsOutcomes, IpvsTable, L4Status},
+    api::model::{
+        IpvsConnections, IpvsEdits, IpvsOutcomes, IpvsSyncStatus, IpvsTable, L4Status, SyncStatus,
+    },
     cli::{
         client::{AdminArgs, Client, block_on},
         exit::Failure,
@@ -49,22 +54,43 @@ impl Keeper for Remote {
         Ok(answer.connections)
     }
 
-    fn sync(&mut self) -> Result<Option<SyncDaemon>, String> {
+    fn sync(&mut self) -> Result<Vec<SyncDaemon>, String> {
         let asked: Result<L4Status, _> = block_on(self.client.get("/v1/l4"));
         let status = match asked {
-            Ok(status) => status.sync,
+            Ok(status) => status,
             // Without a kernel data plane there is none.
-            Err(error) if error.to_string().contains("no kernel data plane") => None,
+            Err(error) if error.to_string().contains("no kernel data plane") => {
+                return Ok(Vec::new());
+            }
             Err(error) => return Err(error.to_string()),
         };
-        Ok(status.map(|sync| {
-            let group = sync.group.unwrap_or_else(|| sync.listen.clone());
-            let group: Option<std::net::SocketAddr> = group.parse().ok();
-            SyncDaemon {
-                interface: sync.interface.unwrap_or(sync.listen),
-                group: group.map(|g| g.ip().to_string()).unwrap_or_default(),
-                port: group.map_or(0, |g| g.port()),
-            }
-        }))
+        let ipvs = status.ipvs_sync.map(ipvs_daemon);
+        Ok(ipvs.into_iter().chain(status.sync.map(daemon)).collect())
+    }
+}
+
+fn daemon(sync: SyncStatus) -> SyncDaemon {
+    let group = sync.group.unwrap_or_else(|| sync.listen.clone());
+    let group: Option<std::net::SocketAddr> = group.parse().ok();
+    SyncDaemon {
+        interface: sync.interface.unwrap_or(sync.listen),
+        group: group.map(|g| g.ip().to_string()).unwrap_or_default(),
+        port: group.map_or(0, |g| g.port()),
+        ipvs: None,
+    }
+}
+
+fn ipvs_daemon(sync: IpvsSyncStatus) -> SyncDaemon {
+    SyncDaemon {
+        interface: sync.interface,
+        group: sync.group,
+        port: sync.port,
+        ipvs: Some(IpvsSync {
+            id: sync.id,
+            ttl: sync.ttl,
+            longest: u32::try_from(sync.max_size).unwrap_or(u32::MAX),
+            master: sync.master,
+            backup: sync.backup,
+        }),
     }
 }

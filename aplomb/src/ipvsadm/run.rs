@@ -17,7 +17,6 @@ use super::{
 /// What is printed for `-v`, and before the help: scripts look for the version of the original in it.
 const VERSION: &str = "ipvsadm v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n";
 const HELP: &str = include_str!("help.txt");
-const SYNC_STAYS: &str = "connection sync is part of aplomb's configuration: take [sync] out of it";
 
 /// Keeps the table: the daemon, or a model of it.
 pub trait Keeper {
@@ -40,8 +39,8 @@ pub trait Keeper {
     ///
     /// # Errors
     /// It cannot be asked.
-    fn sync(&mut self) -> Result<Option<SyncDaemon>, String> {
-        Ok(None)
+    fn sync(&mut self) -> Result<Vec<SyncDaemon>, String> {
+        Ok(Vec::new())
     }
 }
 
@@ -159,16 +158,16 @@ impl Runner<'_> {
                 return Err(End(0));
             }
             Command::StartDaemon(wanted) => {
-                let refusal = match self.sync()? {
-                    Some(runs) => wanted.differs(&runs),
-                    None => Some(wanted.advice()),
-                };
-                if let Some(why) = refusal {
-                    self.refused(&why);
+                let runs = self.sync()?;
+                let differ: Option<Vec<_>> = runs.iter().map(|one| wanted.differs(one)).collect();
+                // None: one of them is as wanted.
+                if let Some(differ) = differ {
+                    let why = differ.into_iter().next();
+                    self.refused(&why.unwrap_or_else(|| wanted.advice()));
                 }
             }
-            Command::StopDaemon => match self.sync()? {
-                Some(_) => self.refused(SYNC_STAYS),
+            Command::StopDaemon => match self.sync()?.first() {
+                Some(runs) => self.refused(&runs.stays()),
                 None => self.refused("No daemon is running"),
             },
             // Only of a restore, which does not take it.
@@ -205,8 +204,8 @@ impl Runner<'_> {
                 Ok(())
             }
             What::Daemons => {
-                if let Some(sync) = self.sync()? {
-                    self.output.stdout += &sync.lines();
+                for runs in self.sync()? {
+                    self.output.stdout += &runs.lines();
                 }
                 Ok(())
             }
@@ -214,7 +213,7 @@ impl Runner<'_> {
         self.written(written)
     }
 
-    fn sync(&mut self) -> Result<Option<SyncDaemon>, End> {
+    fn sync(&mut self) -> Result<Vec<SyncDaemon>, End> {
         match self.keeper.sync() {
             Ok(sync) => Ok(sync),
             Err(why) => {

@@ -6,6 +6,7 @@
 
 mod backends;
 mod daemon;
+mod ipvs_sync;
 mod kernel;
 pub(crate) mod process;
 mod services;
@@ -32,6 +33,9 @@ pub(crate) fn encode(status: &Status, stats: &Stats) -> String {
         kernel::encode(&mut text, l4);
         if let Some(status) = &l4.status.sync {
             sync::encode(&mut text, status);
+        }
+        if let Some(status) = &l4.status.ipvs_sync {
+            ipvs_sync::encode(&mut text, status);
         }
     }
     text.finish()

@@ -98,7 +98,8 @@ pub(super) fn encode(text: &mut Text, status: &SyncStatus) {
     );
 }
 
-fn reasons(
+/// A family of counts by a label.
+pub(super) fn reasons(
     text: &mut Text,
     name: &'static str,
     help: &'static str,

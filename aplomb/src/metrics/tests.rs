@@ -11,7 +11,7 @@ use super::*;
 use crate::api::model::{
     Attachment, BackendStats, CheckStats, ErrorCount, Histogram, KernelBackend, KernelService,
     L4Stats, L4Status, PoolStats, ReasonCount, ResponseCount, ServiceStats, Sweep, SynCookies,
-    SyncStatus, TableFill, Traffic, VipStatus, VipTransitions,
+    IpvsSyncStatus, SyncStatus, TableFill, Traffic, VipStatus, VipTransitions,
 };
 
 #[path = "../../tests/support/exposition.rs"]
@@ -122,6 +122,13 @@ fn l4() -> L4Stats {
                 refused: vec![count("forged", 3)],
                 ..SyncStatus::default()
             }),
+            ipvs_sync: Some(IpvsSyncStatus {
+                records_sent: 41,
+                untold: vec![count("full-nat", 2)],
+                stored: vec![count("updated", 6)],
+                refused: vec![count("id", 5)],
+                ..IpvsSyncStatus::default()
+            }),
             ..L4Status::default()
         },
         services: vec![KernelService {
@@ -198,6 +205,9 @@ fn the_kernels_numbers_arrive() {
         ("aplomb_l4_attachment_info", ("mode", "none"), 1.0),
         ("aplomb_sync_stored_total", ("result", "added"), 8.0),
         ("aplomb_sync_refused_total", ("reason", "forged"), 3.0),
+        ("aplomb_sync_ipvs_untold_total", ("reason", "full-nat"), 2.0),
+        ("aplomb_sync_ipvs_stored_total", ("result", "updated"), 6.0),
+        ("aplomb_sync_ipvs_refused_total", ("reason", "id"), 5.0),
     ] {
         let is = value(&samples, name, &[label]);
         assert!((is - expected).abs() < 1e-9, "{name}: {is}");

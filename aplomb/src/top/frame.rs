@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::api::model::{
     BackendState, BackendStats, Histogram, Phase, ServiceStats, Stats, Status, VipStatus,
 };
-use crate::cli::{sync, table::rate, vrrp};
+use crate::cli::{ipvs_sync, sync, table::rate, vrrp};
 
 /// All figures of one look.
 #[derive(Clone, Debug, Default)]
@@ -32,8 +32,8 @@ pub(super) struct Frame {
     pub kernel: Option<String>,
     /// Virtual addresses in the order of the configuration, one for each family.
     pub vips: Vec<VipRow>,
-    /// Connection sync in a line, if there is any.
-    pub sync: Option<String>,
+    /// Connection sync in lines: with nodes of aplomb, and with directors of Linux's own.
+    pub sync: Vec<String>,
     /// Whether it is as it should be.
     pub in_sync: bool,
 }
@@ -117,6 +117,7 @@ impl Frame {
             seconds: before.map_or(0.0, |b| now.at_seconds - b.at_seconds),
         };
         let sync = status.l4.as_ref().and_then(|l4| l4.sync.as_ref());
+        let ipvs = status.l4.as_ref().and_then(|l4| l4.ipvs_sync.as_ref());
         let cpu = before.map_or(0.0, |b| {
             (now.daemon.cpu_seconds - b.daemon.cpu_seconds) / per.seconds
         });
@@ -132,8 +133,11 @@ impl Frame {
             backends: backends(status, now, before, per),
             kernel: kernel(now, before, per),
             vips: status.vips.iter().map(VipRow::from).collect(),
-            sync: sync.map(sync::line),
-            in_sync: sync.is_none_or(|sync| sync.in_sync && sync.trouble.is_none()),
+            sync: (sync.map(sync::line).into_iter())
+                .chain(ipvs.map(ipvs_sync::line))
+                .collect(),
+            in_sync: sync.is_none_or(|sync| sync.in_sync && sync.trouble.is_none())
+                && ipvs.is_none_or(|ipvs| ipvs.trouble.is_none()),
         }
     }
 

@@ -61,7 +61,7 @@ fn line(frame: &Frame) -> String {
     for vip in vips {
         line += &format!("; {vip}");
     }
-    if let Some(sync) = frame.sync.as_ref().filter(|_| !frame.in_sync) {
+    for sync in frame.sync.iter().filter(|_| !frame.in_sync) {
         line += &format!("; {sync}");
     }
     for backend in frame.backends.iter().filter(|b| !b.state.is_up()) {

@@ -207,6 +207,7 @@ impl Screen {
             Color::Red
         };
         let sync = frame.sync.clone();
+        let sync = sync.into_iter();
         lines.extend(sync.map(|text| Line::styled(text, Style::new().fg(colour))));
         lines
     }

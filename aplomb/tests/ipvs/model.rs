@@ -19,7 +19,7 @@ pub(crate) struct Model {
     destinations: BTreeMap<(ServiceId, SocketAddr), CountedDestination>,
     connections: Vec<Connection>,
     /// Connection sync that runs.
-    pub(crate) sync: Option<SyncDaemon>,
+    pub(crate) sync: Vec<SyncDaemon>,
 }
 
 impl Keeper for Model {
@@ -53,7 +53,7 @@ impl Keeper for Model {
         Ok(self.connections.clone())
     }
 
-    fn sync(&mut self) -> Result<Option<SyncDaemon>, String> {
+    fn sync(&mut self) -> Result<Vec<SyncDaemon>, String> {
         Ok(self.sync.clone())
     }
 }

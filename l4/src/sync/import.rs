@@ -120,7 +120,9 @@ impl Exchange {
         if self.is_peers::<F>(maps, key, old) {
             return age == Age::AtMost || theirs <= idle.saturating_add(MARGIN);
         }
-        theirs.saturating_add(MARGIN) < idle
+        // Of two that may be as recent as each other, the one that says that it ends is the later.
+        let ends = age == Age::AtMost && ends(told.state) && !ends(old.state);
+        ends || theirs.saturating_add(MARGIN) < idle
     }
 
     /// Whether a flow is as a peer told it: no packet came by here since.
@@ -228,6 +230,18 @@ impl Exchange {
             };
         }
     }
+}
+
+/// Whether a flow in a state has begun to end.
+fn ends(state: u8) -> bool {
+    matches!(
+        FlowState::of(state),
+        FlowState::FinWait
+            | FlowState::CloseWait
+            | FlowState::LastAck
+            | FlowState::TimeWait
+            | FlowState::Close
+    )
 }
 
 /// The entries of a flow that is told.

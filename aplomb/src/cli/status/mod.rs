@@ -71,6 +71,10 @@ fn render(status: &Status, whole: bool) -> String {
         }
         let sync = status.l4.as_ref().and_then(|l4| l4.sync.as_ref());
         text += &sync.map(super::sync::section).unwrap_or_default();
+        let ipvs = status.l4.as_ref().and_then(|l4| l4.ipvs_sync.as_ref());
+        if let Some(ipvs) = ipvs {
+            text += &format!("\n{}\n", super::ipvs_sync::line(ipvs));
+        }
     }
     for service in &status.services {
         text += &kernel::service(service);

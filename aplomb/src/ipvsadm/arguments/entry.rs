@@ -249,7 +249,7 @@ impl<'n> Entry<'n> {
         match meaning {
             Meaning::Syncid => {
                 self.set(Given::Syncid)?;
-                let _ = number(argument, 0, 255, "syncid")?;
+                self.sync.id = Some(number(argument, 0, 255, "syncid")?);
             }
             Meaning::SyncMaxlen => {
                 self.set(Given::SyncMaxlen)?;

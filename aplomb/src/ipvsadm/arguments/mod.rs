@@ -12,7 +12,7 @@ use super::{
     number::bounded,
     options::{DEFINITIONS, Meaning, Verb},
     popt::Scanner,
-    sync::Wanted,
+    sync::{Role, Wanted},
 };
 
 /// The longest timeout, seconds: 31 days.
@@ -134,6 +134,9 @@ pub fn parse(
         _ => {}
     }
     let mut entry = Entry::new(names);
+    if verb == Verb::StartDaemon && argument == Some("backup") {
+        entry.sync.role = Role::Backup;
+    }
     loop {
         match scanner.option() {
             Ok(None) => break,

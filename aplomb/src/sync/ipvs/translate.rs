@@ -125,8 +125,9 @@ pub(super) fn template(told: &ToldTemplate, method: KernelMethod) -> Result<Reco
     }
     Ok(Record {
         protocol,
-        flags: flags(method).with(Flags::TEMPLATE),
-        state: 0,
+        flags: flags(method).with(Flags::TEMPLATE).with(Flags::INACTIVE),
+        // A connection of it was established: those that are not are not told.
+        state: 1,
         client,
         target,
         backend: to,
@@ -352,7 +353,7 @@ mod tests {
             idle: Duration::from_secs(50),
         };
         let record = template(&client, KernelMethod::Nat).unwrap();
-        assert_eq!((record.flags, record.timeout), (Flags(0x1000), 300));
+        assert_eq!((record.flags, record.timeout), (Flags(0x1100), 300));
         assert_eq!((record.target.port(), record.backend.port()), (80, 8080));
         client.name.target.set_port(FTP);
         let record = template(&client, KernelMethod::Nat).unwrap();

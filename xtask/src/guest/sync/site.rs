@@ -259,14 +259,15 @@ fn wire() -> Result {
             at(format!("-6 route add fd00::1{k}/128 dev {own}"));
         }
     }
-    // Each has its address on both cables; IPv6 answers for it only where it is.
+    // Each has its address on both cables; IPv6 answers for it only where it is. There is no network, or
+    // gateways would be on one cable.
     lines.push("ip -n cl addr add 192.168.1.10/24 dev e1".into());
-    lines.push("ip -n cl addr add fd01::10/64 dev e1 nodad".into());
+    lines.push("ip -n cl addr add fd01::10/128 dev e1 nodad".into());
     lines.push("ip -n cl addr add fd01::10/128 dev e2 nodad".into());
     for k in 1..=2 {
         for words in [
             format!("addr add 10.0.0.1{k}/24 dev e1"),
-            format!("addr add fd00::1{k}/64 dev e1 nodad"),
+            format!("addr add fd00::1{k}/128 dev e1 nodad"),
             format!("addr add fd00::1{k}/128 dev e2 nodad"),
             format!("addr add {VIP}/32 dev lo"),
             "link set tunl0 up".into(),
