@@ -16,7 +16,7 @@ use crate::{
     load::{StartError, object},
     maps::{FamilyMaps, Maps, Watched},
     plane::{instant, now},
-    sync::{Exchange, FlowName, Stored, Told},
+    sync::{Exchange, FlowName, Heard, Stored, Told, ToldTemplate},
     sys::{Put, test_run},
     tables::{Surroundings, Tables},
     worker::{settle_settings, sweep::Sweep},
@@ -189,6 +189,18 @@ impl Harness {
     pub fn store(&mut self, told: &Told) -> Stored {
         self.exchange.learn(&self.tables);
         self.exchange.store(&self.loaded.maps, told)
+    }
+
+    /// Takes what a director of Linux's own tells.
+    pub fn store_heard(&mut self, heard: &Heard) -> Stored {
+        self.exchange.learn(&self.tables);
+        self.exchange.store_heard(&self.loaded.maps, heard)
+    }
+
+    /// What is remembered of a flow's client.
+    pub fn client_of(&mut self, flow: &FlowName) -> Option<ToldTemplate> {
+        self.exchange.learn(&self.tables);
+        self.exchange.client_of(&self.loaded.maps, flow)
     }
 
     fn slots(&self) -> impl Iterator<Item = u32> {

@@ -77,7 +77,10 @@ mod tests {
         );
         (sync.master, sync.trouble) = (false, Some("no such device".into()));
         let text = line(&sync);
-        assert!(text.starts_with("IPVS's sync: backup, heard 30 ("), "{text}");
+        assert!(
+            text.starts_with("IPVS's sync: backup, heard 30 ("),
+            "{text}"
+        );
         assert!(text.ends_with("; TROUBLE: no such device"), "{text}");
     }
 }

@@ -191,12 +191,12 @@ impl Kernel {
     pub(super) fn expect_flows(&self, expected: bool) {
         let synced = self.sync.lock().unwrap_or_else(PoisonError::into_inner);
         self.expects.store(expected, Ordering::Relaxed);
-        self.tell_expected(synced.is_some());
+        self.tell_expected(synced.as_ref());
     }
 
-    /// Nobody tells anything without connection sync, which its lock keeps as it is meanwhile.
-    fn tell_expected(&self, is_synced: bool) {
-        let expected = is_synced && self.expects.load(Ordering::Relaxed);
+    /// Where nobody is heard nothing is to be expected. The lock of connection sync keeps it as it is meanwhile.
+    fn tell_expected(&self, sync: Option<&Sync>) {
+        let expected = sync.is_some_and(Sync::hears) && self.expects.load(Ordering::Relaxed);
         if let Some(Err(error)) = self.running().map(|l4| l4.expect_flows(expected)) {
             tracing::warn!(%error, "the kernel data plane's settings cannot be written");
         }
@@ -221,7 +221,7 @@ impl Kernel {
         let config = config_number(spec);
         let (Some(wanted), Some(plane)) = (Wanted::by(spec), self.running()) else {
             if sync.take().is_some() {
-                self.tell_expected(false);
+                self.tell_expected(None);
             }
             self.in_sync.store(true, Ordering::Relaxed);
             return;
@@ -236,7 +236,7 @@ impl Kernel {
             Err(error) => tracing::error!("no connection sync: {error}"),
         }
         // The plane may be another too.
-        self.tell_expected(sync.is_some());
+        self.tell_expected(sync.as_ref());
     }
 
     /// Lets go of the tables, which a successor is about to write. The program forwards on. Waits for the plane's

@@ -336,6 +336,10 @@ mod tests {
             linux().lines(),
             "master sync daemon (mcast=eth0, syncid=7, maxlen=1472, group=224.0.0.81, port=8848, ttl=1)\n"
         );
-        assert!(linux().stays().contains("take [sync.ipvs] out of it, or the role"));
+        assert!(
+            linux()
+                .stays()
+                .contains("take [sync.ipvs] out of it, or the role")
+        );
     }
 }

@@ -9,9 +9,9 @@ use std::{
 
 use super::*;
 use crate::api::model::{
-    Attachment, BackendStats, CheckStats, ErrorCount, Histogram, KernelBackend, KernelService,
-    L4Stats, L4Status, PoolStats, ReasonCount, ResponseCount, ServiceStats, Sweep, SynCookies,
-    IpvsSyncStatus, SyncStatus, TableFill, Traffic, VipStatus, VipTransitions,
+    Attachment, BackendStats, CheckStats, ErrorCount, Histogram, IpvsSyncStatus, KernelBackend,
+    KernelService, L4Stats, L4Status, PoolStats, ReasonCount, ResponseCount, ServiceStats, Sweep,
+    SynCookies, SyncStatus, TableFill, Traffic, VipStatus, VipTransitions,
 };
 
 #[path = "../../tests/support/exposition.rs"]

@@ -161,6 +161,12 @@ impl Sync {
         own.as_ref().is_some_and(answers) || ipvs.as_ref().is_some_and(|ipvs| ipvs.master)
     }
 
+    /// Whether others may tell it of connections.
+    pub(crate) fn hears(&self) -> bool {
+        let ipvs = self.wanted.ipvs.as_ref();
+        self.wanted.own.is_some() || ipvs.is_some_and(|ipvs| ipvs.backup)
+    }
+
     /// How often it has looked for news.
     pub(crate) fn looks(&self) -> Looks {
         self.shared.looks.clone()

@@ -165,11 +165,12 @@ fn admit(root: RootKeys, declared: &BTreeSet<String>, cx: &mut Cx<'_>) -> Option
     let proxy = root.proxy.value.admit();
     let l4 = root.l4.value.admit(root.l4.given, cx);
     let sync_at = root.sync.as_ref().map(|sync| sync.key);
-    let sync_listen = root.sync.as_ref().and_then(|sync| sync.value.listen.as_ref());
-    let sync_listen = sync_listen.map(|listen| (listen.value.0, listen.span));
-    let (sync, ipvs_sync) = root
+    let sync_listen = root
         .sync
-        .map_or((None, None), |sync| sync.value.admit(cx));
+        .as_ref()
+        .and_then(|sync| sync.value.listen.as_ref());
+    let sync_listen = sync_listen.map(|listen| (listen.value.0, listen.span));
+    let (sync, ipvs_sync) = root.sync.map_or((None, None), |sync| sync.value.admit(cx));
     let pools: Vec<PlacedPool> = root
         .pool
         .value

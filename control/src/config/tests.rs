@@ -441,6 +441,64 @@ fn connection_sync_is_taken_and_its_key_is_not_shown() {
 }
 
 #[test]
+fn ipvs_sync_stands_alone_or_with_our_own() {
+    let admitted = with_sync("[sync.ipvs]\ninterface = \"eth1\"").unwrap();
+    assert!(admitted.warnings.is_empty(), "{}", admitted.warnings);
+    assert_eq!(admitted.spec.sync, None);
+    let ipvs = admitted.spec.ipvs_sync.clone().unwrap();
+    assert_eq!((ipvs.master, ipvs.backup, ipvs.id), (true, true, 0));
+    assert_eq!((&*ipvs.group.to_string(), ipvs.port), ("224.0.0.81", 8848));
+    assert_eq!((ipvs.ttl, ipvs.max_size), (1, 1472));
+    let admitted = with_sync(
+        "listen = \"10.0.0.1:8849\"\npeers = \"10.0.0.2:8849\"\n\
+         keys = [{ id = 3, secret = { env = \"KEY\" } }]\n[sync.ipvs]\ninterface = \"eth1\"\n\
+         roles = \"backup\"\nid = 7\ngroup = \"ff02::81\"",
+    )
+    .unwrap();
+    assert!(admitted.spec.sync.is_some());
+    let ipvs = admitted.spec.ipvs_sync.clone().unwrap();
+    assert_eq!((ipvs.master, ipvs.backup, ipvs.id), (false, true, 7));
+    assert_eq!(ipvs.max_size, 1452, "IPv6 has the longer header");
+}
+
+#[test]
+fn what_ipvs_sync_cannot_be_says_why() {
+    for (lines, message) in [
+        ("", "`interface` is missing in [sync.ipvs]"),
+        (
+            "interface = \"eth1\"\ngroup = \"10.0.0.1\"",
+            "10.0.0.1 is no multicast group",
+        ),
+        (
+            "interface = \"eth1\"\nroles = []",
+            "an empty list says nothing here",
+        ),
+        (
+            "interface = \"eth1\"\nroles = [\"master\", \"master\"]",
+            "the role",
+        ),
+        (
+            "interface = \"eth1\"\nroles = [\"slave\"]",
+            "\"slave\" is not known here",
+        ),
+        ("interface = \"eth1\"\nid = 256", "out of range"),
+        ("interface = \"eth1\"\nmax-size = 100", "out of range"),
+    ] {
+        let problems = with_sync(&format!("[sync.ipvs]\n{lines}")).unwrap_err();
+        let problems = problems.to_string();
+        assert!(problems.contains(message), "{lines}: {problems}");
+    }
+    // What is of our own protocol wants all of it.
+    for lines in ["", "rate = \"1MiB\"\n[sync.ipvs]\ninterface = \"eth1\""] {
+        let problems = with_sync(lines).unwrap_err().to_string();
+        for missing in ["listen", "peers", "keys"] {
+            let message = format!("`{missing}` is missing in [sync]");
+            assert!(problems.contains(&message), "{lines}: {problems}");
+        }
+    }
+}
+
+#[test]
 fn what_connection_sync_cannot_be_says_why() {
     let good = [
         ("listen", "\"10.0.0.1:8849\""),

@@ -23,8 +23,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use xdp::abi::{FlowState, Method};
 use xdp::abi::{Family, Tick, V4, V6};
+pub use xdp::abi::{FlowState, Method};
 
 pub use self::heard::{Heard, HeardFlow, HeardTemplate};
 use self::{

@@ -17,5 +17,6 @@ mod quic;
 mod rig;
 mod room;
 mod sync;
+mod sync_heard;
 mod sync_kinds;
 mod weights;

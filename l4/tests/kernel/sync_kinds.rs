@@ -23,7 +23,7 @@ use super::{
 const TX: u32 = 3;
 const REDIRECT: u32 = 4;
 /// Client without port, service, backends.
-const SITES: [(&str, &str, [&str; 2]); 2] = [
+pub(super) const SITES: [(&str, &str, [&str; 2]); 2] = [
     (
         "192.0.2.7",
         "198.51.100.1:80",
@@ -37,15 +37,15 @@ const SITES: [(&str, &str, [&str; 2]); 2] = [
 ];
 
 /// What a node does, with a service of each family.
-struct Kind<'a> {
-    schemes: &'a [Scheme],
-    forward: Forward,
-    change: fn(&mut KernelSpec),
+pub(super) struct Kind<'a> {
+    pub(super) schemes: &'a [Scheme],
+    pub(super) forward: Forward,
+    pub(super) change: fn(&mut KernelSpec),
 }
 
 impl Kind<'_> {
     /// A node with these of the backends, in this order: in another, slots are others too.
-    fn node(&self, backends: &[usize]) -> Option<Rig> {
+    pub(super) fn node(&self, backends: &[usize]) -> Option<Rig> {
         let (mut services, mut pools) = (Vec::new(), Vec::new());
         for (name, (_, vip, addresses)) in ["four", "six"].into_iter().zip(SITES) {
             let members: Vec<_> = backends.iter().map(|at| (addresses[*at], 1)).collect();
@@ -67,13 +67,13 @@ impl Kind<'_> {
     }
 
     /// Two nodes whose backends are in another order.
-    fn pair(&self) -> Option<[Rig; 2]> {
+    pub(super) fn pair(&self) -> Option<[Rig; 2]> {
         Some([self.node(&[0, 1])?, self.node(&[1, 0])?])
     }
 }
 
 /// Services that remember clients for five minutes.
-const PERSISTENT: Kind<'_> = Kind {
+pub(super) const PERSISTENT: Kind<'_> = Kind {
     schemes: &[Scheme::Tcp],
     forward: Forward::Direct,
     change: |kernel| {
@@ -200,7 +200,7 @@ fn a_connection_that_a_cookie_opened_goes_on_at_another_node() {
 }
 
 /// A client's connection by `direct` or `tunnel`: the backend it went to.
-fn connect(rig: &mut Rig, client: &str, port: u16, vip: &str) -> SocketAddr {
+pub(super) fn connect(rig: &mut Rig, client: &str, port: u16, vip: &str) -> SocketAddr {
     let asks = Builder::new(at(&format!("{client}:{port}")), at(vip));
     for flags in [SYN, ACK] {
         let _ = sent(rig, &asks.tcp(flags, &[], b""));

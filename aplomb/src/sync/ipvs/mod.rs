@@ -215,8 +215,16 @@ impl Ipvs {
             bytes_sent: counters.bytes_sent,
             bytes_received: counters.bytes_received,
             unsent: self.unsent,
-            untold: self.untold.iter().map(|(why, n)| count(why.word(), *n)).collect(),
-            stored: self.stored.iter().map(|(word, n)| count(word, *n)).collect(),
+            untold: self
+                .untold
+                .iter()
+                .map(|(why, n)| count(why.word(), *n))
+                .collect(),
+            stored: self
+                .stored
+                .iter()
+                .map(|(word, n)| count(word, *n))
+                .collect(),
             refused: refused.filter(|count| count.packets > 0).collect(),
         }
     }

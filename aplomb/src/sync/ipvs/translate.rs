@@ -264,11 +264,17 @@ mod tests {
     fn what_is_told_is_understood() {
         let record = flow(&told()).unwrap();
         assert_eq!(record.flags, Flags(0x83), "DROUTE, NOOUTPUT, active");
-        assert_eq!((record.state, record.timeout, record.backend.port()), (1, 300, 80));
+        assert_eq!(
+            (record.state, record.timeout, record.backend.port()),
+            (1, 300, 80)
+        );
         let Heard::Flow(heard) = heard(&record).unwrap() else {
             panic!("a template");
         };
-        assert_eq!((heard.name, heard.method), (told().name, Some(KernelMethod::Direct)));
+        assert_eq!(
+            (heard.name, heard.method),
+            (told().name, Some(KernelMethod::Direct))
+        );
         assert_eq!(heard.state, FlowState::Established);
         assert_eq!(heard.remaining, Some(Duration::from_secs(300)));
     }

@@ -95,7 +95,15 @@ impl SyncKeys {
         cx: &mut Cx<'_>,
     ) -> (Option<SyncSpec>, Option<IpvsSyncSpec>) {
         let ipvs = self.ipvs.take().map(|ipvs| ipvs.value.admit(cx));
-        let own = ["listen", "peers", "interface", "keys", "active_key", "rate", "wait"];
+        let own = [
+            "listen",
+            "peers",
+            "interface",
+            "keys",
+            "active_key",
+            "rate",
+            "wait",
+        ];
         if ipvs.is_some() && !own.iter().any(|field| self.given.has(field)) {
             return (None, ipvs);
         }

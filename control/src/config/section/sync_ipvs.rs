@@ -67,11 +67,12 @@ impl IpvsKeys {
             cx.push(problem.help("leave `group` out: directors speak to 224.0.0.81"));
         }
         let roles = &self.roles.value.0;
-        if roles.is_empty() {
-            let problem = Problem::error(self.roles.span, "a node without a role does nothing");
-            cx.push(problem.help("write roles = [\"master\", \"backup\"]"));
-        }
-        unique(roles, "the role", |role| format!("{role:?}").to_lowercase(), cx);
+        unique(
+            roles,
+            "the role",
+            |role| format!("{role:?}").to_lowercase(),
+            cx,
+        );
         let has = |role: Role| roles.iter().any(|at| at.value == role);
         let longest = match group {
             IpAddr::V4(_) => ipvs::LONGEST_V4,

@@ -23,9 +23,7 @@ const MAY_BE_LEFT: u8 = 0x40;
 /// # Errors
 /// It is no message for us.
 pub fn message(bytes: &[u8], id: u8) -> Result<Records<'_>, Refusal> {
-    let (header, rest) = bytes
-        .split_first_chunk::<HEADER>()
-        .ok_or(Refusal::Length)?;
+    let (header, rest) = bytes.split_first_chunk::<HEADER>().ok_or(Refusal::Length)?;
     let [zero, theirs, high, low, count, version, spare @ ..] = *header;
     if usize::from(u16::from_be_bytes([high, low])) != bytes.len() {
         return Err(Refusal::Length);

@@ -96,7 +96,7 @@ impl Site {
         Ok(site)
     }
 
-    /// The services of the first director, and its daemons.
+    /// The services of the first director.
     fn ipvs(&self) -> Result {
         for (port, flag) in [(NAT, "-m"), (DIRECT, "-g"), (TUNNEL, "-i"), (STICKY, "-m")] {
             let sticky = if port == STICKY { " -p 360" } else { "" };
@@ -110,8 +110,18 @@ impl Site {
         for n in 1..=2 {
             let _ = self.kernel(&format!("-a -t [{VIP6}]:{NAT} -r [fd00::1{n}]:{NAT} -m"))?;
         }
+        Ok(())
+    }
+
+    /// Has IPVS tell and listen. What was open before is told at its next packet.
+    pub(super) fn start_daemons(&self) -> Result {
         for role in ["master", "backup"] {
             let _ = self.kernel(&format!("--start-daemon {role} {SYNC}"))?;
+        }
+        let sysctl = ["netns", "exec", "d1", "sysctl", "-qw"];
+        for setting in ["sync_threshold=3 0", "sync_refresh_period=10"] {
+            let setting = format!("net.ipv4.vs.{setting}");
+            let _ = said(Command::new("ip").args(sysctl).arg(setting))?;
         }
         Ok(())
     }
@@ -174,8 +184,12 @@ impl Site {
             format!("ip -n cl -6 route replace {VIP6}/128 via fd01::1 {dev} src fd01::10"),
         ];
         for n in 1..=2 {
-            lines.push(format!("ip -n r{n} route replace default via 10.0.0.1 {dev}"));
-            lines.push(format!("ip -n r{n} -6 route replace default via fd00::1 {dev}"));
+            lines.push(format!(
+                "ip -n r{n} route replace default via 10.0.0.1 {dev}"
+            ));
+            lines.push(format!(
+                "ip -n r{n} -6 route replace default via fd00::1 {dev}"
+            ));
         }
         all(lines)
     }

@@ -2,7 +2,7 @@
 
 use super::super::replay::site::enter;
 use super::client::Open;
-use super::site::{DIRECT, NAT, STICKY, Site, TUNNEL, VIP, VIP6};
+use super::site::{DIRECT, NAT, STICKY, SYNC, Site, TUNNEL, VIP, VIP6};
 use crate::Result;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -47,7 +47,9 @@ fn talk(all: &mut [Open], times: u32) -> Result {
             let answered = open.talk().map_err(|e| format!("to {}: {e}", open.to))?;
             if answered != open.server {
                 let (to, server) = (open.to, open.server);
-                return Err(format!("to {to}: {answered} answers, it began with {server}"));
+                return Err(format!(
+                    "to {to}: {answered} answers, it began with {server}"
+                ));
             }
         }
     }
@@ -123,8 +125,14 @@ pub(super) fn tell(site: &Site) -> Result {
 }
 
 fn go(site: &Site) -> Result {
-    print!("{}{}", site.kernel("-L --daemon")?, site.aplomb("ipvsadm -L --daemon")?);
     let mut all = open()?;
+    site.start_daemons()?;
+    print!(
+        "{}{}",
+        site.kernel("-L --daemon")?,
+        site.aplomb("ipvsadm -L --daemon")?
+    );
+    talk(&mut all, 1)?;
     told(&all, "aplomb", || site.aplomb("ipvsadm -Lnc"))?;
     alike(site)?;
     println!("{} connections by IPVS; aplomb knows them", all.len());
@@ -154,7 +162,10 @@ fn go(site: &Site) -> Result {
     told(&all, "aplomb", || site.aplomb("ipvsadm -Lnc"))?;
     let over = || -> Result<bool> {
         let rows = rows(&site.aplomb("ipvsadm -Lnc")?);
-        let open = rows.iter().filter(|row| row.contains("ESTABLISHED")).count();
+        let open = rows
+            .iter()
+            .filter(|row| row.contains("ESTABLISHED"))
+            .count();
         Ok(open == all.len())
     };
     for _ in 0..LOOKS {
@@ -185,6 +196,9 @@ pub(super) fn show(site: &Site) -> Result {
         }
     });
     started.recv().map_err(|e| e.to_string())??;
+    for role in ["master", "backup"] {
+        let _ = site.kernel(&format!("--start-daemon {role} {SYNC}"))?;
+    }
     let all = open()?;
     sleep(Duration::from_secs(3));
     drop(all);

@@ -5,9 +5,7 @@ use proptest::prelude::*;
 use super::record;
 use crate::sync::{
     flow::Method,
-    ipvs::{
-        Engine, Flags, LONGEST, LONGEST_V4, Record, Refusal, Sequence, read, write::Writer,
-    },
+    ipvs::{Engine, Flags, LONGEST, LONGEST_V4, Record, Refusal, Sequence, read, write::Writer},
 };
 
 /// What Linux sent.
@@ -93,7 +91,10 @@ fn messages_that_are_not_for_us_are_refused() {
         assert_eq!(read::message(&bad, 7).err(), Some(refusal), "{at}");
     }
     for short in 0..good.len() {
-        assert_eq!(read::message(&good[..short], 7).err(), Some(Refusal::Length));
+        assert_eq!(
+            read::message(&good[..short], 7).err(),
+            Some(Refusal::Length)
+        );
     }
     // One of version 0, with a connection.
     let mut old = vec![1, 7, 0, 28];
@@ -127,7 +128,9 @@ fn options_are_read_or_left_or_refused() {
         before: nine,
     };
     assert_eq!(with.sequences, Some([expected; 2]));
-    let engine = all(&one(&plain, b"\x03\x03sip\x02\x05id@it")).remove(0).engine;
+    let engine = all(&one(&plain, b"\x03\x03sip\x02\x05id@it"))
+        .remove(0)
+        .engine;
     assert_eq!(engine, Engine::new(b"sip", b"id@it"));
     // A name alone is of no use, and what may be left is.
     assert_eq!(all(&one(&plain, b"\x03\x03sip\x45\x02??")), [plain.clone()]);
@@ -184,7 +187,10 @@ fn a_record_that_is_unknown_is_left_out_and_a_broken_one_ends_its_message() {
 fn messages_are_as_long_as_they_may_be_and_count_to_255() {
     let mut writer = Writer::new(1, LONGEST_V4);
     let full = (0..100).find_map(|n| writer.put(&record(n)));
-    assert_eq!(full.map(|message| (message.len(), message[4])), Some((8 + 40 * 36, 40)));
+    assert_eq!(
+        full.map(|message| (message.len(), message[4])),
+        Some((8 + 40 * 36, 40))
+    );
     let mut writer = Writer::new(1, LONGEST);
     let full = (0..300).find_map(|n| writer.put(&record(n)));
     assert_eq!(full.map(|message| message[4]), Some(255));

@@ -79,7 +79,10 @@ fn two_directors_tell_each_other() {
     assert_eq!(a.stored, [record(1000)]);
     let counters = a.machine.counters();
     assert_eq!((counters.records_sent, counters.messages_sent), (50, 2));
-    assert_eq!((counters.records_received, counters.messages_received), (1, 1));
+    assert_eq!(
+        (counters.records_received, counters.messages_received),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -106,7 +109,8 @@ fn who_only_listens_tells_nothing_and_who_only_tells_hears_nothing() {
 
 #[test]
 fn other_groups_are_counted_and_nothing_else() {
-    let (mut ours, mut theirs, mut any) = (Node::new(both(7)), Node::new(both(8)), Node::new(both(0)));
+    let (mut ours, mut theirs, mut any) =
+        (Node::new(both(7)), Node::new(both(8)), Node::new(both(0)));
     theirs.handle(Input::Record(record(1)), seconds(1));
     theirs.until(seconds(2));
     ours.handle(Input::Datagram(&theirs.sent[0]), seconds(2));
@@ -146,7 +150,11 @@ fn no_more_is_sent_than_may_be_and_nothing_stays_behind() {
     assert_eq!(node.machine.room(), 0);
     let counted = |node: &Node| node.machine.counters().bytes_sent;
     node.until(seconds(11));
-    assert!((195_000..210_000).contains(&counted(&node)), "{}", counted(&node));
+    assert!(
+        (195_000..210_000).contains(&counted(&node)),
+        "{}",
+        counted(&node)
+    );
     node.until(seconds(100));
     assert_eq!(node.machine.counters().records_sent, given);
     let records: u64 = node.sent.iter().map(|message| u64::from(message[4])).sum();
