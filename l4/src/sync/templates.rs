@@ -127,7 +127,7 @@ impl Exchange {
     }
 
     /// That of a flow's client, by the flow's own target: what listens there on all ports has port 0.
-    pub(super) fn client_of(&self, maps: &Maps, flow: &FlowName) -> Option<ToldTemplate> {
+    pub(crate) fn client_of(&self, maps: &Maps, flow: &FlowName) -> Option<ToldTemplate> {
         let name = FlowName {
             template: true,
             target: self.directory.listening(flow.target, flow.protocol),

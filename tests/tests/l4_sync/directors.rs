@@ -38,6 +38,8 @@ pub(crate) struct Wanted {
     pub(crate) datagrams: bool,
     /// VRRP moves the addresses.
     pub(crate) vrrp: bool,
+    /// They tell each other by IPVS's protocol, and nothing else.
+    pub(crate) ipvs: bool,
 }
 
 /// Two directors, client and servers.
@@ -142,21 +144,30 @@ impl Directors {
             (true, false) => "239.77.0.1:8849".into(),
             (true, true) => "[ff12::77]:8849".into(),
         };
+        let sync = if self.wanted.ipvs {
+            let group = if self.v6 { "ff02::81" } else { "224.0.0.81" };
+            format!(
+                "[sync.ipvs]\ninterface = \"eth0\"\nid = 7\nrefresh = \"1s\"\ngroup = \"{group}\"\n"
+            )
+        } else {
+            format!(
+                "[sync]\nlisten = \"{}\"\npeers = [\"{peer}\"]\nwait = \"1s\"\n{}\
+                 keys = [{{ id = 1, secret = {{ file = \"{}\" }} }}]\n",
+                address(which),
+                if self.wanted.group {
+                    "interface = \"eth0\"\n"
+                } else {
+                    ""
+                },
+                self.keys.path().join("key").display(),
+            )
+        };
         let mut text = format!(
-            "[l4]\npin = \"{}\"\nmode = \"{}\"\nmax-flows = 65536\n\
-             [sync]\nlisten = \"{}\"\npeers = [\"{peer}\"]\nwait = \"1s\"\n{}\
-             keys = [{{ id = 1, secret = {{ file = \"{}\" }} }}]\n\
+            "[l4]\npin = \"{}\"\nmode = \"{}\"\nmax-flows = 65536\n{sync}\
              [[pool]]\nname = \"echo\"\nbackends = [{}]\n\
              [[service]]\nname = \"echo\"\nlisten = \"tcp://{vip}\"\nforward = \"{mode}\"\npool = \"echo\"\n{}\n",
             self.pins[which],
             ["auto", "generic"][which],
-            address(which),
-            if self.wanted.group {
-                "interface = \"eth0\"\n"
-            } else {
-                ""
-            },
-            self.keys.path().join("key").display(),
             backends.join(", "),
             self.wanted.service,
         );
@@ -263,6 +274,15 @@ impl Drop for Directors {
 
 /// Connection sync as a daemon sees it.
 pub(crate) fn sync(daemon: &Daemon) -> Value {
+    l4(daemon)["sync"].clone()
+}
+
+/// That by IPVS's protocol.
+pub(crate) fn ipvs_sync(daemon: &Daemon) -> Value {
+    l4(daemon)["ipvs_sync"].clone()
+}
+
+fn l4(daemon: &Daemon) -> Value {
     let socket = daemon.dir().join("admin.sock");
     let asked = Command::new("curl")
         .args(["-sS", "--unix-socket"])
@@ -270,8 +290,7 @@ pub(crate) fn sync(daemon: &Daemon) -> Value {
         .arg("http://localhost/v1/l4")
         .output()
         .unwrap();
-    let answer: Value = serde_json::from_slice(&asked.stdout).unwrap_or_default();
-    answer["sync"].clone()
+    serde_json::from_slice(&asked.stdout).unwrap_or_default()
 }
 
 /// How many things that a peer told came to this.

@@ -87,10 +87,16 @@ impl Ipvs {
 
     /// Has sockets, or says why not.
     pub(super) fn open(&mut self) {
-        if self.way.is_some() || self.open > Instant::now() {
+        if self.open > Instant::now() {
             return;
         }
         self.open = Instant::now() + RETRY;
+        // One that was removed and made again has the name, and hears nothing.
+        let interface = &self.spec.interface;
+        if self.way.as_ref().is_some_and(|way| way.is_by(interface)) {
+            return;
+        }
+        self.way = None;
         match Way::open(&self.spec) {
             Ok(way) => {
                 let (interface, group) = (&self.spec.interface, self.spec.group);

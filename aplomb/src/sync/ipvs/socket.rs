@@ -19,6 +19,7 @@ pub(in crate::sync) struct Way {
     telling: Option<Socket>,
     hearing: Option<Socket>,
     group: SockAddr,
+    index: u32,
 }
 
 impl Way {
@@ -33,7 +34,13 @@ impl Way {
             telling: spec.master.then(|| tell(spec, index)).transpose()?,
             hearing: spec.backup.then(|| hear(group, spec, index)).transpose()?,
             group: group.into(),
+            index,
         })
+    }
+
+    /// Whether the interface of that name is still the one that it was opened by.
+    pub(super) fn is_by(&self, interface: &str) -> bool {
+        index_of(interface).is_ok_and(|index| index == self.index)
     }
 
     /// Sends a message; whether it could be.

@@ -80,7 +80,7 @@ const MAX_RECORDS: u8 = u8::MAX;
 const MAX_WAITING: usize = 8192;
 
 /// How long a record waits for others to share its message.
-const GATHER: Duration = Duration::from_millis(200);
+const GATHER: Duration = Duration::from_millis(20);
 
 const _: () = assert!(
     HEADER + RECORD_V6 + SEQUENCES + 2 + ENGINE_DATA + 2 + ENGINE_NAME <= SHORTEST,

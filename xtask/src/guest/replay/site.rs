@@ -210,7 +210,8 @@ pub(in crate::guest) fn converse(number: u8, mut stream: TcpStream) {
     }
 }
 
-fn answer(number: u8, socket: &UdpSocket) {
+/// Says a number to each datagram.
+pub(in crate::guest) fn answer(number: u8, socket: &UdpSocket) {
     let mut space = [0; 64];
     while let Ok((_, from)) = socket.recv_from(&mut space) {
         let _ = socket.send_to(format!("{number}\n").as_bytes(), from);

@@ -1,10 +1,10 @@
 //! A client (`cl`), servers (`r1`, `r2`) and directors (`d1` with IPVS, `d2` with aplomb). Everybody has a cable to each
 //! director; a director is the active one if the client's route to the service and the servers' routes back lead over it.
 
-use super::super::replay::site::{converse, enter};
+use super::super::replay::site::{answer, converse, enter};
 use crate::Result;
 use std::fs::{self, File};
-use std::net::{IpAddr, TcpListener};
+use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -16,6 +16,8 @@ pub(super) const NAT: u16 = 80;
 pub(super) const DIRECT: u16 = 81;
 pub(super) const TUNNEL: u16 = 82;
 pub(super) const STICKY: u16 = 83;
+/// The port of datagrams, translated.
+pub(super) const NAMES: u16 = 53;
 /// The sync id, the group, and its interface.
 pub(super) const SYNC: &str = "--mcast-interface y0 --syncid 7";
 /// Where the daemon is asked.
@@ -44,6 +46,14 @@ backends = ["10.0.0.11:82", "10.0.0.12:82"]
 [[pool]]
 name = "p6"
 backends = ["[fd00::11]:80", "[fd00::12]:80"]
+[[pool]]
+name = "p53"
+backends = ["10.0.0.11:53", "10.0.0.12:53"]
+[[service]]
+name = "names"
+listen = "udp://192.168.1.100:53"
+forward = "nat"
+pool = "p53"
 [[service]]
 name = "nat"
 listen = "tcp://192.168.1.100:80"
@@ -105,6 +115,10 @@ impl Site {
             for n in 1..=2 {
                 let _ = self.kernel(&format!("-a -t {VIP}:{port} -r 10.0.0.1{n}:{to} {flag}"))?;
             }
+        }
+        let _ = self.kernel(&format!("-A -u {VIP}:{NAMES} -s rr"))?;
+        for n in 1..=2 {
+            let _ = self.kernel(&format!("-a -u {VIP}:{NAMES} -r 10.0.0.1{n}:{NAMES} -m"))?;
         }
         let _ = self.kernel(&format!("-A -t [{VIP6}]:{NAT} -s rr"))?;
         for n in 1..=2 {
@@ -292,7 +306,7 @@ fn wire() -> Result {
     all(lines)
 }
 
-/// Starts a server on all ports: it says its number to everybody, and what it is told after that, it says back.
+/// Starts a server on all ports: it says its number to everybody, and again to each line and datagram.
 fn serve(number: u8) -> Result {
     let (ready, started) = std::sync::mpsc::channel();
     for port in [NAT, DIRECT, TUNNEL] {
@@ -309,7 +323,16 @@ fn serve(number: u8) -> Result {
             }
         });
     }
-    for _ in 0..3 {
+    let _detached = std::thread::spawn(move || {
+        let any = IpAddr::from([0_u16; 8]);
+        let made = enter(&format!("r{number}"))
+            .and_then(|()| UdpSocket::bind((any, NAMES)).map_err(|e| e.to_string()));
+        let _ = ready.send(made.as_ref().map(drop).map_err(String::clone));
+        if let Ok(socket) = made {
+            answer(number, &socket);
+        }
+    });
+    for _ in 0..4 {
         started.recv().map_err(|e| e.to_string())??;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::super::replay::site::enter;
 use super::client::Open;
-use super::site::{DIRECT, NAT, STICKY, SYNC, Site, TUNNEL, VIP, VIP6};
+use super::site::{DIRECT, NAMES, NAT, STICKY, SYNC, Site, TUNNEL, VIP, VIP6};
 use crate::Result;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -36,6 +36,11 @@ fn open() -> Result<Vec<Open>> {
             all.push(open);
         }
     }
+    let names = SocketAddr::new(VIP.parse().map_err(|_| "VIP")?, NAMES);
+    for _ in 0..EACH {
+        let open = Open::datagrams(names).map_err(|e| format!("datagrams to {names}: {e}"))?;
+        all.push(open);
+    }
     talk(&mut all, 3)?;
     Ok(all)
 }
@@ -68,7 +73,8 @@ fn rows(listing: &str) -> BTreeSet<String> {
             _ => String::new(),
         }
     });
-    rows.filter(|row| row.starts_with("TCP")).collect()
+    let known = |row: &String| row.starts_with("TCP") || row.starts_with("UDP");
+    rows.filter(known).collect()
 }
 
 /// Waits until a director knows all of these connections as established.
@@ -80,8 +86,7 @@ fn told(all: &[Open], who: &str, list: impl Fn() -> Result<String>) -> Result {
         let known = rows(&listing);
         missing.clear();
         for open in all {
-            let from = open.from().map_err(|e| e.to_string())?;
-            let begins = format!("TCP ESTABLISHED {from} {} ", open.to);
+            let begins = open.row().map_err(|e| e.to_string())?;
             if !known.iter().any(|row| row.starts_with(&begins)) {
                 missing.push(begins);
             }
@@ -157,27 +162,39 @@ fn go(site: &Site) -> Result {
     all.extend(more);
 
     // What ends by one is over for the other.
-    let ended = all.split_off(all.len() / 2);
+    let kernel = || site.kernel("-Lnc");
+    let ours = || site.aplomb("ipvsadm -Lnc");
+    let half = all.len() / 2;
+    let ended = all.split_off(half);
+    ends(ended, &all, "aplomb", ours)?;
+    println!("what ended by IPVS is over for aplomb");
+    site.lead(2)?;
+    talk(&mut all, 1)?;
+    // So that IPVS has not just seen them itself.
+    told(&all, "IPVS", kernel)?;
+    let ended = all.split_off(half / 2);
+    ends(ended, &all, "IPVS", kernel)?;
+    println!("what ended by aplomb is over for IPVS");
+    talk(&mut all, 1)
+}
+
+/// Ends connections of TCP, and waits until a director knows of no others as established than those that are left.
+fn ends(ended: Vec<Open>, left: &[Open], who: &str, list: impl Fn() -> Result<String>) -> Result {
+    let is_tcp = |open: &&Open| open.to.port() != NAMES;
+    let left = left.iter().filter(is_tcp).count();
     drop(ended);
-    told(&all, "aplomb", || site.aplomb("ipvsadm -Lnc"))?;
-    let over = || -> Result<bool> {
-        let rows = rows(&site.aplomb("ipvsadm -Lnc")?);
-        let open = rows
-            .iter()
-            .filter(|row| row.contains("ESTABLISHED"))
-            .count();
-        Ok(open == all.len())
-    };
+    let mut listing = String::new();
     for _ in 0..LOOKS {
-        if over()? {
-            println!("what ended by IPVS is over for aplomb");
+        listing = list()?;
+        let rows = rows(&listing);
+        let open = rows.iter().filter(|row| row.starts_with("TCP ESTABLISHED"));
+        if open.count() == left {
             return Ok(());
         }
         sleep(PAUSE);
     }
     Err(format!(
-        "what ended by IPVS goes on for aplomb\n{}",
-        site.aplomb("ipvsadm -Lnc")?
+        "{who} knows more than the {left} that are open\n{listing}"
     ))
 }
 
