@@ -66,8 +66,16 @@ pub(super) fn time() -> Time {
 }
 
 impl Work {
-    pub(super) fn new(wanted: &Wanted, shared: Arc<Shared>, flows: FlowSync) -> io::Result<Self> {
+    pub(super) fn new(
+        wanted: &Wanted,
+        shared: Arc<Shared>,
+        mut flows: FlowSync,
+    ) -> io::Result<Self> {
         let now = Instant::now();
+        if let Some(ipvs) = &wanted.ipvs {
+            // What came by since everything was told last.
+            flows.quiet_after(ipvs.refresh);
+        }
         let config = *lock(&shared.config);
         let own = wanted.own.as_ref().map(|spec| Own::new(spec, config));
         Ok(Self {

@@ -144,7 +144,7 @@ impl Exchange {
 
     /// A flow is at a place: whether it is to be told, and what the place's mark becomes.
     fn there<F: Synced>(
-        &self,
+        &mut self,
         maps: &Maps,
         seen: &Seen<F>,
         which: Which,
@@ -161,6 +161,10 @@ impl Exchange {
         // Those who were told forget it soon, or it is another one: only then the other direction is looked at too.
         let soon = left(mark.expires, seen.now) < limit / 2;
         let moved = flow.expires != mark.expires;
+        if mark.owner == Owner::Us {
+            let idle = limit.saturating_sub(left(flow.expires, seen.now));
+            self.served.saw(flow.service, seen.now, idle);
+        }
         if mark.owner == Owner::Peer {
             let touched =
                 changed || moved || (soon && until(F::maps(maps), key, flow) != mark.expires);
@@ -180,7 +184,8 @@ impl Exchange {
         let Some(mut told) = self.told::<F>(maps, key, flow, until, seen.now) else {
             return Mark::default();
         };
-        told.heard = mark.owner == Owner::Peer;
+        let elsewhere = which == Which::All && !self.served.is_here(flow.service, seen.now);
+        told.heard = mark.owner == Owner::Peer || elsewhere;
         into.push(Told::Flow(told));
         // When everything is told, templates have their own turn.
         if told.persistent && !known && mark.owner == Owner::Us && which == Which::News {

@@ -2,7 +2,7 @@
 //!
 //! [`export`] goes through the tables and finds what is new; [`import`] puts in what peers tell; [`templates`] does both with
 //! the clients that persistence remembers; [`handshakes`] are told when addresses go; [`heard`] is what Linux's own directors tell, which is less; [`directory`] knows which addresses are which slots; [`shadow`] remembers what
-//! was told of each place. Who speaks to peers is not the
+//! was told of each place, [`served`] whose packets come by here. Who speaks to peers is not the
 //! concern of this crate: it hands [`Told`]s out and takes them in.
 //!
 //! A node that was told of a flow leaves it to its peer until a packet of it comes by here; from then on this node tells
@@ -13,6 +13,7 @@ mod export;
 mod handshakes;
 mod heard;
 mod import;
+mod served;
 mod shadow;
 mod templates;
 
@@ -30,6 +31,7 @@ pub use self::heard::{Heard, HeardFlow, HeardTemplate};
 use self::{
     directory::Directory,
     export::{All, Scan},
+    served::Served,
     shadow::Shadow,
 };
 use crate::{
@@ -74,7 +76,9 @@ pub struct ToldFlow {
     pub source: Option<SocketAddr>,
     /// Of a flow that a SYN cookie opened: what is added to the backend's sequence numbers.
     pub delta: Option<u32>,
-    /// A peer told this node of it, and none of its packets came by here since. Of one that is stored it says nothing.
+    /// Somebody else knows it better: a peer told this node of it, and none of its packets came by here since; or, where
+    /// everything is told, none of its whole service did for a while ([`FlowSync::quiet_after`]). Of one that is stored it
+    /// says nothing.
     pub heard: bool,
 }
 
@@ -168,6 +172,7 @@ pub(crate) struct Exchange {
     pub(crate) directory: Directory,
     look: Scan,
     all: Option<All>,
+    served: Served,
 }
 
 /// A family with its shadow.
@@ -263,6 +268,12 @@ impl FlowSync {
         self.exchange.look(&self.loaded.maps, buckets, into)
     }
 
+    /// A service none of whose packets came by here for so long may be another node's by now: its flows are told as
+    /// [`ToldFlow::heard`] when everything is told.
+    pub fn quiet_after(&mut self, quiet: Duration) {
+        self.exchange.served.quiet_after(quiet);
+    }
+
     /// Everything is to be told from the beginning.
     pub fn begin_all(&mut self) {
         self.exchange.begin_all();
@@ -319,7 +330,11 @@ impl FlowSync {
         if !Arc::ptr_eq(&loaded, &self.loaded) {
             // Tables of other sizes: nothing of the places is as it was.
             self.loaded = loaded;
-            self.exchange = Exchange::default();
+            let served = std::mem::take(&mut self.exchange.served);
+            self.exchange = Exchange {
+                served: served.anew(),
+                ..Exchange::default()
+            };
             self.looked = None;
         }
         let generation = lock(&self.plane.tables).generation();

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{GATHER, LONGEST_V4, MAX_WAITING, Record, Refusal, read, write::Writer};
+use super::{GATHER, LONGEST_V4, MAX_WAITING, Record, Refusal, STALE, read, write::Writer};
 use crate::{
     sync::{bucket::Bucket, limits::MIN_RATE},
     time::Instant,
@@ -123,7 +123,8 @@ impl Machine {
             bucket: Bucket::new(settings.rate.max(MIN_RATE), now),
             waiting: VecDeque::new(),
             flush: None,
-            refresh: Refresh::At(now),
+            // At first all is news anyway.
+            refresh: Refresh::At(now + STALE),
             outputs: VecDeque::new(),
             counters: Counters::default(),
         }

@@ -18,8 +18,6 @@ pub(super) const TUNNEL: u16 = 82;
 pub(super) const STICKY: u16 = 83;
 /// The port of datagrams, translated.
 pub(super) const NAMES: u16 = 53;
-/// The sync id, the group, and its interface.
-pub(super) const SYNC: &str = "--mcast-interface y0 --syncid 7";
 /// Where the daemon is asked.
 const SOCKET: &str = "unix:/run/admin.sock";
 
@@ -32,6 +30,7 @@ max-handshakes = 1024
 [sync.ipvs]
 interface = "y0"
 id = 7
+group = "GROUP"
 refresh = "5s"
 
 [[pool]]
@@ -85,6 +84,8 @@ pool = "p6"
 /// The site, with IPVS set up; aplomb is started apart.
 pub(super) struct Site {
     program: PathBuf,
+    /// The group that directors speak to.
+    group: String,
 }
 
 /// aplomb's daemon.
@@ -92,13 +93,14 @@ pub(super) struct Daemon(Child);
 
 impl Site {
     /// Makes it. The calling thread is on the client's side after that.
-    pub(super) fn make(program: &Path) -> Result<Site> {
+    pub(super) fn make(program: &Path, group: &str) -> Result<Site> {
         wire()?;
         for number in 1..=2 {
             serve(number)?;
         }
         let site = Site {
             program: program.to_path_buf(),
+            group: group.to_owned(),
         };
         site.ipvs()?;
         site.lead(1)?;
@@ -129,8 +131,12 @@ impl Site {
 
     /// Has IPVS tell and listen. What was open before is told at its next packet.
     pub(super) fn start_daemons(&self) -> Result {
+        let group = &self.group;
         for role in ["master", "backup"] {
-            let _ = self.kernel(&format!("--start-daemon {role} {SYNC}"))?;
+            let line = format!(
+                "--start-daemon {role} --mcast-interface y0 --syncid 7 --mcast-group {group}"
+            );
+            let _ = self.kernel(&line)?;
         }
         let sysctl = ["netns", "exec", "d1", "sysctl", "-qw"];
         for setting in ["sync_threshold=3 0", "sync_refresh_period=10"] {
@@ -160,7 +166,8 @@ impl Site {
 
     /// Starts aplomb on the second director, and waits until it can be asked.
     pub(super) fn start(&self) -> Result<Daemon> {
-        fs::write("/run/aplomb.toml", CONFIG).map_err(|e| e.to_string())?;
+        let config = CONFIG.replace("GROUP", &self.group);
+        fs::write("/run/aplomb.toml", config).map_err(|e| e.to_string())?;
         let log = File::create("/run/log").map_err(|e| e.to_string())?;
         let program = self.program.clone();
         // What a thread starts is where the thread is.

@@ -2,7 +2,7 @@
 
 use super::super::replay::site::enter;
 use super::client::Open;
-use super::site::{DIRECT, NAMES, NAT, STICKY, SYNC, Site, TUNNEL, VIP, VIP6};
+use super::site::{DIRECT, NAMES, NAT, STICKY, Site, TUNNEL, VIP, VIP6};
 use crate::Result;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -161,7 +161,8 @@ fn go(site: &Site) -> Result {
     println!("IPVS has taken over: all of them go on");
     all.extend(more);
 
-    // What ends by one is over for the other.
+    // What ends by one is over for the other; but aplomb's refresh (5 s) may still be under way with what it knew.
+    sleep(Duration::from_secs(7));
     let kernel = || site.kernel("-Lnc");
     let ours = || site.aplomb("ipvsadm -Lnc");
     let half = all.len() / 2;
@@ -213,9 +214,7 @@ pub(super) fn show(site: &Site) -> Result {
         }
     });
     started.recv().map_err(|e| e.to_string())??;
-    for role in ["master", "backup"] {
-        let _ = site.kernel(&format!("--start-daemon {role} {SYNC}"))?;
-    }
+    site.start_daemons()?;
     let all = open()?;
     sleep(Duration::from_secs(3));
     drop(all);

@@ -125,6 +125,8 @@ fn other_groups_are_counted_and_nothing_else() {
 fn everything_is_told_at_first_and_then_from_time_to_time() {
     let mut node = Node::new(both(7));
     node.handle(Input::Tick, Instant::ZERO);
+    assert_eq!(node.scans, 0, "all is news yet");
+    node.until(seconds(2));
     assert_eq!(node.scans, 1);
     node.until(seconds(600));
     assert_eq!(node.scans, 1, "it is still being told");
