@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use xdp::abi::Tick;
+use xdp::abi::{SERVICES, Tick};
 
 use super::to_ticks;
 
@@ -31,8 +31,10 @@ impl Served {
 
     /// A packet of a service came by so many ticks ago.
     pub(super) fn saw(&mut self, service: u32, now: Tick, idle: u32) {
-        // Slots are fewer than services may be.
         let at = service as usize;
+        if service >= SERVICES {
+            return;
+        }
         if self.last.len() <= at {
             self.last.resize(at + 1, 0);
         }

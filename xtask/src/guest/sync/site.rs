@@ -131,19 +131,23 @@ impl Site {
 
     /// Has IPVS tell and listen. What was open before is told at its next packet.
     pub(super) fn start_daemons(&self) -> Result {
-        let group = &self.group;
-        for role in ["master", "backup"] {
-            let line = format!(
-                "--start-daemon {role} --mcast-interface y0 --syncid 7 --mcast-group {group}"
-            );
-            let _ = self.kernel(&line)?;
-        }
+        self.start_daemon("master")?;
+        self.start_daemon("backup")?;
         let sysctl = ["netns", "exec", "d1", "sysctl", "-qw"];
         for setting in ["sync_threshold=3 0", "sync_refresh_period=10"] {
             let setting = format!("net.ipv4.vs.{setting}");
             let _ = said(Command::new("ip").args(sysctl).arg(setting))?;
         }
         Ok(())
+    }
+
+    /// Has IPVS tell, or listen.
+    pub(super) fn start_daemon(&self, role: &str) -> Result {
+        let group = &self.group;
+        self.kernel(&format!(
+            "--start-daemon {role} --mcast-interface y0 --syncid 7 --mcast-group {group}"
+        ))
+        .map(drop)
     }
 
     /// Calls IPVS's ipvsadm on the first director.

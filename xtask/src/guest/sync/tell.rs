@@ -147,7 +147,11 @@ fn go(site: &Site) -> Result {
     println!("aplomb has taken over: all of them go on");
     let server = |to: u16, all: &[Open]| all.iter().find(|o| o.to.port() == to).map(|o| o.server);
     let sticky = server(STICKY, &all);
+    // Who listens only later is told even so.
+    let _ = site.kernel("--stop-daemon backup")?;
     let mut more = open()?;
+    sleep(Duration::from_secs(1));
+    site.start_daemon("backup")?;
     if server(STICKY, &more) != sticky {
         return Err("a client that IPVS remembers came to another server by aplomb".into());
     }
