@@ -201,7 +201,7 @@ impl Work {
                 again |= own.tell(told, &mut self.flows);
             }
             if let Some(ipvs) = &mut self.ipvs {
-                ipvs.tell(told, &mut self.flows);
+                again |= ipvs.tell(told, &mut self.flows);
             }
         }
         self.next.look = Instant::now() + began.elapsed() * PACE;

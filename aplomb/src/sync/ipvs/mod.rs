@@ -81,6 +81,8 @@ impl Ipvs {
 
     /// How long it has nothing to do unless something comes; none: until something does.
     pub(super) fn wait(&self) -> Option<Duration> {
+        // Without a way nothing of it is done.
+        let _ = self.way.as_ref()?;
         let due = self.machine.next_deadline()?;
         Some(due.saturating_since(time()))
     }
@@ -139,20 +141,21 @@ impl Ipvs {
         self.obey(flows)
     }
 
-    /// This is to be told, with what is remembered of its client: as a look found it, if it is this node's to tell.
-    pub(super) fn tell(&mut self, told: &Told, flows: &mut FlowSync) {
+    /// This is to be told, with what is remembered of its client: as a look found it, if it is this node's to tell. Whether
+    /// everything is.
+    pub(super) fn tell(&mut self, told: &Told, flows: &mut FlowSync) -> bool {
         let (true, Told::Flow(flow)) = (self.spec.master && self.way.is_some(), told) else {
             // Clients are told with their connections; what is gone, Linux has no word for.
-            return;
+            return false;
         };
         if flow.heard {
-            return;
+            return false;
         }
         let record = match translate::flow(flow) {
             Ok(record) => record,
             Err(unspeakable) => {
                 *self.untold.entry(unspeakable).or_default() += 1;
-                return;
+                return false;
             }
         };
         self.machine.handle(Input::Record(record), time());
@@ -162,7 +165,7 @@ impl Ipvs {
         {
             self.machine.handle(Input::Record(record), time());
         }
-        let _scans_by_time = self.obey(flows);
+        self.obey(flows)
     }
 
     /// Everything was told.
