@@ -2,7 +2,7 @@
 //! take over from each other.
 //!
 //! A master tells a multicast group of its connections, a backup listens; a node may be both. Nothing is acknowledged, asked
-//! for or authenticated: who can send to the group can invent connections. [`read`] and [`write`] are the codec of messages,
+//! for or authenticated: who can send to the group can invent connections. [`mod@read`] and [`mod@write`] are the codec of messages,
 //! [`record`] is what they tell, [`Machine`] packs and paces what a master tells and sorts what a backup hears.
 //!
 //! Version 0 of the protocol (before Linux 2.6.39, or `net.ipv4.vs.sync_version=0`) has neither IPv6 nor timeouts, and any
