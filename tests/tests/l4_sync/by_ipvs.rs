@@ -46,9 +46,13 @@ fn go_on(mode: &'static str, family: u8) {
     directors.give_addresses(1);
     let _ = all_go_on(&mut talks, "through the second", Instant::now());
 
-    // It knows nothing, and nobody can be asked: what the second tells from time to time is enough.
+    // It knows nothing, and nobody can be asked: what the second tells from time to time is enough. It does so of services whose
+    // packets come by there.
     let first = directors.first_returns(first);
-    wait_for_told(&first);
+    wait_for("the first to be told what it had forgotten", || {
+        let _ = all_go_on(&mut talks, "meanwhile", Instant::now());
+        stored(&ipvs_sync(&first), "added") >= MANY as u64
+    });
     directors.second_fails(&standby);
     directors.give_addresses(0);
     let _ = all_go_on(&mut talks, "through the first again", Instant::now());
