@@ -2,7 +2,7 @@
 
 use l4::sync::Stored;
 
-use super::sync::words;
+use super::sync::complaints;
 use crate::api::model::{IpvsSyncStatus, ReasonCount};
 
 /// What it does, how much of it, and what was not taken.
@@ -15,24 +15,16 @@ pub(crate) fn line(sync: &IpvsSyncStatus) -> String {
         roles.push(format!("backup, heard {}", sync.records_received));
     }
     let (interface, group, id) = (&sync.interface, &sync.group, sync.id);
-    let mut text = format!(
-        "IPVS's sync: {} ({interface}, {group}, id {id})",
+    let what = [
+        ("not told", &*sync.untold),
+        ("not stored", &not_stored(sync)),
+        ("refused", &sync.refused),
+    ];
+    let more = complaints(&what, sync.trouble.as_deref());
+    format!(
+        "IPVS's sync: {} ({interface}, {group}, id {id}){more}",
         roles.join("; ")
-    );
-    for (what, counts) in [
-        ("not told", sync.untold.clone()),
-        ("not stored", not_stored(sync)),
-        ("refused", sync.refused.clone()),
-    ] {
-        let words = words(&counts);
-        if !words.is_empty() {
-            text += &format!("; {what}: {words}");
-        }
-    }
-    if let Some(trouble) = &sync.trouble {
-        text += &format!("; TROUBLE: {trouble}");
-    }
-    text
+    )
 }
 
 /// What directors told that is not in the tables here: all but what is as it should be.

@@ -18,20 +18,12 @@ pub(crate) fn line(sync: &SyncStatus) -> String {
     } else {
         format!(" with {}", peers.join(", "))
     };
-    let mut text = format!("connection sync: {state}{with}");
-    for (what, counts) in [
-        ("not stored", refused_flows(sync)),
-        ("refused", sync.refused.clone()),
-    ] {
-        let words = words(&counts);
-        if !words.is_empty() {
-            text += &format!("; {what}: {words}");
-        }
-    }
-    if let Some(trouble) = &sync.trouble {
-        text += &format!("; TROUBLE: {trouble}");
-    }
-    text
+    let what = [
+        ("not stored", &*refused_flows(sync)),
+        ("refused", &sync.refused),
+    ];
+    let more = complaints(&what, sync.trouble.as_deref());
+    format!("connection sync: {state}{with}{more}")
 }
 
 /// The same, and a table of the peers.
@@ -70,8 +62,22 @@ fn refused_flows(sync: &SyncStatus) -> Vec<ReasonCount> {
     sync.stored.iter().filter(refused).cloned().collect()
 }
 
-/// Counts with their reasons, those that are not zero.
-pub(super) fn words(counts: &[ReasonCount]) -> String {
+/// What goes wrong, to stand behind what goes well: counts by reason, those that are not zero, and what is in the way.
+pub(super) fn complaints(counts: &[(&str, &[ReasonCount])], trouble: Option<&str>) -> String {
+    let mut text = String::new();
+    for (what, counts) in counts {
+        let words = words(counts);
+        if !words.is_empty() {
+            text += &format!("; {what}: {words}");
+        }
+    }
+    if let Some(trouble) = trouble {
+        text += &format!("; TROUBLE: {trouble}");
+    }
+    text
+}
+
+fn words(counts: &[ReasonCount]) -> String {
     let counts = counts.iter().filter(|count| count.packets > 0);
     let words: Vec<String> = counts
         .map(|count| format!("{} {}", count.reason, count.packets))
