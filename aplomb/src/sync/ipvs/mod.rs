@@ -228,6 +228,7 @@ impl Ipvs {
                 .untold
                 .iter()
                 .map(|(why, n)| count(why.word(), *n))
+                .chain((counters.dropped > 0).then(|| count("no-room", counters.dropped)))
                 .collect(),
             stored: self
                 .stored
